@@ -1,0 +1,84 @@
+# What people do here. `make setup` installs, everything else calls it first.
+#
+#   make demo        the whole system on real receipts, start to report, on this machine
+#   make test        set-up, lint, and every test that is not marked `long`
+#   make test-long   the long forms: more seeds, more crashes
+#   make bench       the numbers of the README, as ratios measured in one run
+#   make lint        ruff and mypy
+#   make docs        regenerate the contracts and the generated tables of the documentation
+#   make lock        resolve requirements/*.txt again from pyproject.toml
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+PACKAGES := streams trainer twin_store
+
+.PHONY: help setup demo test test-long bench lint docs lock
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup: $(READY)
+
+$(BIN)/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make setup: Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	       "Install one, or name it: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make setup: '$(PYTHON)' cannot make virtual environments." \
+	       "On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $(BIN)/uv
+
+$(READY): $(BIN)/uv pyproject.toml requirements/main.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/main.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+# The rival of the benchmark pins an older confluent-kafka, so it has an environment to itself.
+$(BENCH_READY): $(BIN)/uv requirements/bench.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BIN)/uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r requirements/bench.txt
+	@touch $(BENCH_READY)
+
+demo: setup
+	$(BIN)/twins demo
+
+test: setup lint
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: setup
+	$(BIN)/python -m pytest -m long
+
+bench: setup $(BENCH_READY)
+	$(BIN)/python -m benchmarks
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/twins contracts export
+
+# trainer.txt resolves everything at once; the others are cut from it, so that every part runs the same versions.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+lock: $(BIN)/uv
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) pyproject.toml --all-extras -o requirements/trainer.txt
+	$(COMPILE) pyproject.toml -c requirements/trainer.txt -o requirements/core.txt
+	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra agents --extra evidence -o requirements/agents.txt
+	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra index --extra agents --extra evidence \
+	  -o requirements/index.txt
+	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra agents --extra index --extra evidence \
+	  --extra demo --extra dev -o requirements/main.txt

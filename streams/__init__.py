@@ -1,0 +1,1 @@
+"""What moves: topics, the updater, agents, workers, the console and the command line."""

@@ -1,0 +1,1 @@
+"""What learns and decides: deciders, tasks, evidence models, evaluation, the registry."""
