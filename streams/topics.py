@@ -1,0 +1,230 @@
+"""Every topic of the system, in one table. Topic names are written nowhere else."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from twin_store.messages import (
+    AdapterRelease,
+    CatalogItem,
+    Click,
+    Customer,
+    DeadLetter,
+    DriftTrip,
+    Erasure,
+    Message,
+    Outcome,
+    Prediction,
+    ProductStatistics,
+    ProductVector,
+    Profile,
+    Promotion,
+    Query,
+    Request,
+    Transaction,
+    Transfer,
+)
+
+DAY_MS = 86_400_000
+Cleanup = Literal["delete", "compact", "compact,delete"]
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic. `message` is None where the body is this system's own binary form, never read by others.
+
+    `partitions` None means the deployment's partition count: all such topics are co-partitioned, so that
+    partition p of each holds the same customers.
+    """
+
+    name: str
+    key: str
+    message: type[Message] | None
+    owner: str
+    readers: tuple[str, ...]
+    cleanup: Cleanup = "delete"
+    retention_ms: int = 30 * DAY_MS
+    partitions: int | None = None
+    description: str = ""
+
+
+TRANSACTIONS = Topic(
+    "retail.transactions",
+    "customer_id",
+    Transaction,
+    "retailer",
+    ("updater", "lake"),
+    retention_ms=90 * DAY_MS,
+    description="Receipts, returns and voids.",
+)
+CLICKSTREAM = Topic(
+    "retail.clickstream",
+    "customer_id or anonymous_id",
+    Click,
+    "retailer",
+    ("updater", "planner", "lake"),
+    description="Steps of web and app sessions.",
+)
+CATALOG = Topic(
+    "retail.catalog",
+    "sku",
+    CatalogItem,
+    "retailer",
+    ("updater", "indexer", "lake"),
+    cleanup="compact",
+    description="Products as they stand now; a null value deletes one.",
+)
+PROMOTIONS = Topic(
+    "retail.promotions",
+    "promotion_id",
+    Promotion,
+    "retailer",
+    ("planner", "lake"),
+    retention_ms=400 * DAY_MS,
+    description="Displays, mailers, price cuts, coupons, campaigns.",
+)
+CUSTOMERS = Topic(
+    "retail.customers",
+    "customer_id",
+    Customer,
+    "retailer",
+    ("updater", "lake"),
+    cleanup="compact",
+    description="Demographics, consent and identity links.",
+)
+PROFILES = Topic(
+    "twins.profiles",
+    "customer_id",
+    Profile,
+    "updater",
+    ("CRM", "planner", "analytics"),
+    cleanup="compact",
+    description="Each twin's Shopping-DNA as of its last event.",
+)
+STATE = Topic(
+    "twins.state",
+    "customer_id and slot",
+    None,
+    "updater",
+    ("updater", "worker", "settler"),
+    cleanup="compact",
+    description="The twins' changelog: deltas and, now and then, whole twins, in binary.",
+)
+TRANSFERS = Topic(
+    "twins.transfers",
+    "to_id",
+    Transfer,
+    "updater",
+    ("updater",),
+    description="Anonymous twins on their way to the customer who signed in.",
+)
+PRODUCT_DELTAS = Topic(
+    "twins.product-deltas",
+    "partition",
+    None,
+    "updater",
+    ("updater",),
+    description="What a batch added to the products' statistics, summed, in binary.",
+)
+PRODUCTS = Topic(
+    "twins.products",
+    "sku",
+    ProductStatistics,
+    "updater",
+    ("indexer", "planner", "worker"),
+    cleanup="compact",
+    description="Price level, popularity, deal share and stores of each product.",
+)
+VECTORS = Topic(
+    "twins.vectors",
+    "sku",
+    ProductVector,
+    "indexer",
+    ("planner",),
+    cleanup="compact",
+    description="Product embeddings, from which any process can build its index.",
+)
+REQUESTS = Topic(
+    "twins.requests",
+    "request_id",
+    Request,
+    "CRM",
+    ("planner",),
+    description="Questions the CRM asks, about one customer or an audience.",
+)
+QUERIES = Topic(
+    "twins.queries",
+    "customer_id",
+    Query,
+    "planner",
+    ("worker",),
+    description="Decision queries, each about one customer, products attached.",
+)
+PREDICTIONS = Topic(
+    "twins.predictions",
+    "customer_id",
+    Prediction,
+    "worker",
+    ("CRM", "settler", "lake"),
+    retention_ms=90 * DAY_MS,
+    description="Answers, exactly one a query.",
+)
+OUTCOMES = Topic(
+    "twins.outcomes",
+    "customer_id",
+    Outcome,
+    "settler",
+    ("lake", "console", "analytics"),
+    retention_ms=90 * DAY_MS,
+    description="What happened after each answer.",
+)
+ERASURE = Topic(
+    "twins.erasure",
+    "customer_id",
+    Erasure,
+    "CRM",
+    ("updater", "lake"),
+    cleanup="compact",
+    description="Customers to forget.",
+)
+LATE = Topic(
+    "twins.late",
+    "as the original",
+    DeadLetter,
+    "updater",
+    ("ops",),
+    retention_ms=90 * DAY_MS,
+    description="Events older than the receipt horizon, for backfill.",
+)
+DEAD_LETTERS = Topic(
+    "twins.dead-letters",
+    "as the original",
+    DeadLetter,
+    "every process",
+    ("ops",),
+    retention_ms=90 * DAY_MS,
+    description="Messages that could not be used, with origin, place and reason.",
+)
+DRIFT = Topic(
+    "twins.drift",
+    "segment",
+    DriftTrip,
+    "agents",
+    ("trainer",),
+    partitions=1,
+    description="Segments whose decider no longer fits. Declared, not used yet.",
+)
+ADAPTERS = Topic(
+    "twins.adapters",
+    "segment",
+    AdapterRelease,
+    "trainer",
+    ("worker",),
+    cleanup="compact",
+    partitions=1,
+    description="The decider version that serves each segment.",
+)
+
+TOPICS: tuple[Topic, ...] = (
+    TRANSACTIONS, CLICKSTREAM, CATALOG, PROMOTIONS, CUSTOMERS, PROFILES, STATE, TRANSFERS, PRODUCT_DELTAS,
+    PRODUCTS, VECTORS, REQUESTS, QUERIES, PREDICTIONS, OUTCOMES, ERASURE, LATE, DEAD_LETTERS, DRIFT, ADAPTERS,
+)  # fmt: skip

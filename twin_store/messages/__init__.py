@@ -1,0 +1,59 @@
+"""Every message of the system, typed once. See `events`, `decisions`, `profiles` and `control`."""
+
+from twin_store.messages.base import Message
+from twin_store.messages.control import AdapterRelease, DeadLetter, DriftTrip, Transfer
+from twin_store.messages.decisions import (
+    Environment,
+    Outcome,
+    Prediction,
+    ProductContext,
+    Query,
+    QuestionKind,
+    Request,
+    RetrievedProduct,
+    Settlement,
+    SourceOffset,
+    Subject,
+)
+from twin_store.messages.events import (
+    CatalogItem,
+    Click,
+    Customer,
+    Erasure,
+    PromotedItem,
+    Promotion,
+    Transaction,
+    TransactionLine,
+)
+from twin_store.messages.profiles import ProductStatistics, ProductVector, Profile, ShoppingDna
+
+__all__ = [
+    "AdapterRelease",
+    "CatalogItem",
+    "Click",
+    "Customer",
+    "DeadLetter",
+    "DriftTrip",
+    "Environment",
+    "Erasure",
+    "Message",
+    "Outcome",
+    "Prediction",
+    "ProductContext",
+    "ProductStatistics",
+    "ProductVector",
+    "Profile",
+    "PromotedItem",
+    "Promotion",
+    "Query",
+    "QuestionKind",
+    "Request",
+    "RetrievedProduct",
+    "Settlement",
+    "ShoppingDna",
+    "SourceOffset",
+    "Subject",
+    "Transaction",
+    "TransactionLine",
+    "Transfer",
+]

@@ -1,0 +1,166 @@
+"""The Shopping-DNA as it is published (LBM, section 3.2): what the CRM and the analysts read."""
+
+from typing import ClassVar
+
+from twin_store.messages.base import Identifier, Instant, Message, Money, Part
+from twin_store.messages.decisions import SourceOffset
+
+
+class Activity(Part):
+    """Totals over the whole life of the twin, returns taken back."""
+
+    receipts: int
+    lines: int
+    units: float
+    spend: Money
+    returned_lines: int
+    first_seen: Instant | None = None
+    last_seen: Instant | None = None
+
+
+class BasketStatistics(Part):
+    """Mean basket over the window."""
+
+    mean_spend: Money
+    mean_lines: float
+    days_between_trips: float | None = None
+
+
+class CategoryPreference(Part):
+    """A category's share of the window's lines, and how dear she buys in it (0 cheapest tier, 1 dearest)."""
+
+    category: str
+    share: float
+    lines: int
+    price_tier: float | None = None
+
+
+class RegularItem(Part):
+    """An item bought on several days of the window. `due` is days since it was last bought over `interval_days`."""
+
+    sku: Identifier
+    purchase_days: int
+    interval_days: float
+    last_bought: str
+    due: float
+
+
+class Promotion(Part):
+    """Share of the window's lines bought on a deal or with a coupon, and the share of spend saved."""
+
+    deal_share: float
+    coupon_lines: int
+    discount_share: float
+
+
+class Timing(Part):
+    """Receipts by hour of day (24) and day of week (7, Monday first), UTC, over the twin's life."""
+
+    by_hour: list[int]
+    by_weekday: list[int]
+
+
+class Trend(Part):
+    """Recency at `as_of`, and spend of the last four weeks against the eight before, as a yearly-free ratio."""
+
+    days_since_last_receipt: float | None = None
+    spend_last_4_weeks: Money
+    spend_ratio: float | None = None
+
+
+class Funnel(Part):
+    """Counts of clicks by step (SimPersona, section 3.1) and the intent they give."""
+
+    sessions: int = 0
+    search: int = 0
+    view: int = 0
+    add_to_cart: int = 0
+    remove_from_cart: int = 0
+    checkout_start: int = 0
+    purchase: int = 0
+    intent: float = 0.0
+
+
+class ShoppingDna(Part):
+    """The readable DNA of one customer."""
+
+    activity: Activity
+    basket: BasketStatistics
+    categories: list[CategoryPreference]
+    brands: list[CategoryPreference] = []
+    regulars: list[RegularItem]
+    promotion: Promotion
+    timing: Timing
+    channels: dict[str, int]
+    stores: dict[str, int]
+    trend: Trend
+    funnel: Funnel
+    price_tier: float | None = None
+    life_stage: str | None = None
+    demographics: dict[str, str] = {}
+
+
+class Profile(Message):
+    """A twin as of its last event. Topic `twins.profiles`, compacted, keyed by customer.
+
+    `content_hash` covers the twin's whole state, so a recompute from the lake must give the same.
+    `offsets` are the source positions included; `events_folded` counts receipts, returns, voids and clicks.
+    """
+
+    event_type: ClassVar[str] = "twins.profile"
+
+    customer_id: Identifier
+    as_of: Instant
+    content_hash: str
+    events_folded: int
+    personalisation_consent: bool
+    offsets: list[SourceOffset]
+    dna: ShoppingDna
+
+
+class WeekStatistics(Part):
+    """What one week sold of a product. `week` counts Mondays since 1970-01-05."""
+
+    week: int
+    lines: int
+    units: float
+    net: Money
+    deal_lines: int
+
+
+class ProductStatistics(Message):
+    """Price level, popularity and spread of one product. Topic `twins.products`, compacted, keyed by sku."""
+
+    event_type: ClassVar[str] = "twins.product"
+
+    sku: Identifier
+    as_of: Instant
+    revision: int
+    content_hash: str
+    price_p10: Money | None = None
+    price_median: Money | None = None
+    price_p90: Money | None = None
+    lines: int
+    deal_share: float
+    weeks: list[WeekStatistics]
+    stores: list[Identifier]
+
+
+class ProductVector(Message):
+    """A product's embedding and payload. Topic `twins.vectors`, compacted, keyed by sku.
+
+    `vector` is base64 of little-endian float16, unit length; any process can build its index from this topic.
+    """
+
+    event_type: ClassVar[str] = "twins.vector"
+
+    sku: Identifier
+    revision: int
+    text_hash: str
+    model: str
+    vector: str
+    name: str
+    section: str | None = None
+    item_type: str | None = None
+    brand: str | None = None
+    stocked_at: list[Identifier] | None = None
