@@ -1,0 +1,53 @@
+"""`twins`: finds the command, loads its module alone, and turns anticipated failures into one line.
+
+Each module named in `COMMANDS` has `register(app)`, which adds its command or group of commands. Only the
+module of the command that was called is imported: `twins --help` is quick and `twins status` loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from streams.errors import TwinsError
+
+# command -> (module that registers it, the line that `twins --help` shows)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "broker": ("streams.cli.broker", "Start, stop and inspect the local Kafka broker."),
+    "config": ("streams.cli.config", "Print the settings in force and where each came from."),
+}
+
+
+def build(arguments: Sequence[str]) -> typer.Typer:
+    """The command line for `arguments`: the command they name in full, of the others only the help line."""
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="A live Shopping-DNA twin of every customer, folded exactly once from Kafka.",
+    )
+    app.callback()(_nothing)  # makes it a group even when only one command is registered
+    wanted = arguments[0] if arguments else None
+    for name, (module, line) in COMMANDS.items():
+        if name == wanted:
+            importlib.import_module(module).register(app)
+        else:
+            app.command(name, help=line)(_nothing)
+    return app
+
+
+def main() -> None:
+    """The console entry point. Exit codes: 0 done, 1 failed, 2 wrong usage or settings."""
+    arguments = sys.argv[1:]
+    try:
+        build(arguments)(arguments, prog_name="twins")
+    except TwinsError as error:
+        typer.echo(f"twins: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _nothing() -> None:
+    """Stands for a command that is only listed."""
