@@ -16,25 +16,22 @@ def register(app: typer.Typer) -> None:
 
 
 def config(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Print the settings in force and where each came from; secrets are masked."""
+    """Print the settings in force and where each came from; secrets are masked. `--json` adds the meaning."""
     settings = load_settings()
-    values = settings.model_dump(mode="json")
     sources = setting_sources(settings)
+    rows = {
+        name: {"value": value, "source": sources[name], "meaning": Settings.model_fields[name].description}
+        for name, value in settings.model_dump(mode="json").items()
+    }
     if as_json:
-        rows = {name: {"value": value, "source": sources[name]} for name, value in values.items()}
         typer.echo(json.dumps(rows, indent=2))
-    else:
-        _print_table(values, sources)
+        return
+    shown = [("setting", "value", "from")]
+    shown += [(name, _plain(row["value"]), str(row["source"])) for name, row in rows.items()]
+    widths = [max(len(row[column]) for row in shown) for column in (0, 1)]
+    for name, value, source in shown:
+        typer.echo(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
 
 
-def _print_table(values: dict[str, object], sources: dict[str, str]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("setting", "value", "from", "meaning"):
-        table.add_column(heading, overflow="fold")
-    for name, value in values.items():
-        shown = "-" if value in (None, "") else str(value)
-        table.add_row(name, shown, sources[name], Settings.model_fields[name].description or "")
-    Console().print(table)
+def _plain(value: object) -> str:
+    return "-" if value in (None, "") else str(value)
