@@ -1,7 +1,7 @@
 """Every message of the system, typed once. See `events`, `decisions`, `profiles` and `control`."""
 
 from twin_store.messages.base import Message
-from twin_store.messages.control import AdapterRelease, DeadLetter, DriftTrip, Transfer
+from twin_store.messages.control import AdapterRelease, DeadLetter, DriftTrip, OriginHeader, Transfer
 from twin_store.messages.decisions import (
     Environment,
     Outcome,
@@ -37,6 +37,7 @@ __all__ = [
     "Environment",
     "Erasure",
     "Message",
+    "OriginHeader",
     "Outcome",
     "Prediction",
     "ProductContext",

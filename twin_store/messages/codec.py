@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from twin_store.messages.base import Message, format_instant
 
 SECONDS_PER_DAY = 86_400
+PLACE_STEP_MAX = 64
 FIRST_MONDAY = 4  # 1970-01-05, in days since 1970-01-01
 # ISO 4217 currencies whose minor unit is not a hundredth.
 MINOR_DIGITS = {
@@ -32,7 +33,7 @@ M = TypeVar("M", bound=Message)
 
 
 def decode(model: type[M], payload: bytes | None) -> M:
-    """One message from its JSON bytes.
+    """One message from its JSON bytes. A value of the wrong JSON type is an error, never converted.
 
     Raises:
         BadMessage: naming the first field that is wrong.
@@ -40,17 +41,17 @@ def decode(model: type[M], payload: bytes | None) -> M:
     if payload is None:
         raise BadMessage("empty message where a body is needed")
     try:
-        return model.model_validate_json(payload)
+        return model.model_validate_json(payload, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise BadMessage(first["msg"], place_of(first["loc"])) from None
+        raise BadMessage(first["msg"].removeprefix("Value error, "), place_of(first["loc"])) from None
 
 
 def place_of(location: tuple[int | str, ...]) -> str | None:
-    """`("lines", 3, "quantity")` as `lines[3].quantity`."""
+    """`("lines", 3, "quantity")` as `lines[3].quantity`; a step can be a key of the sender's, so it is cut."""
     place = ""
     for step in location:
-        place += f"[{step}]" if isinstance(step, int) else f".{step}"
+        place += f"[{step}]" if isinstance(step, int) else f".{step[:PLACE_STEP_MAX]}"
     return place.lstrip(".") or None
 
 

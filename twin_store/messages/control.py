@@ -4,14 +4,23 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from twin_store.messages.base import Identifier, Instant, Message
+from twin_store.messages.base import Identifier, Instant, Message, Part
+
+
+class OriginHeader(Part):
+    """A Kafka header of the original record; `value` is base64, absent where it was null."""
+
+    name: str
+    value: str | None = None
 
 
 class DeadLetter(Message):
     """A message that could not be used, whole. Topics `twins.dead-letters` and `twins.late`, keyed as the original.
 
-    `payload` and `key` are base64 of the original bytes; `place` points into the message (for example
-    `lines[3].quantity`). Replaying one publishes the original bytes to the original topic again.
+    `payload` and `key` are base64 of the original bytes, absent where they were null; `place` points into the
+    message (for example `lines[3].quantity`). A payload too large to carry is not: `omitted_bytes` is its size,
+    and it stays at its origin until retention. Replaying a letter publishes the original bytes to the original
+    topic again and appends a letter with `replayed_at` and no payload, which closes the one of the same origin.
     """
 
     event_type: ClassVar[str] = "twins.dead_letter"
@@ -25,6 +34,9 @@ class DeadLetter(Message):
     place: str | None = None
     key: str | None = None
     payload: str | None = None
+    headers: list[OriginHeader] = []
+    omitted_bytes: int | None = None
+    replayed_at: Instant | None = None
 
 
 class Transfer(Message):
