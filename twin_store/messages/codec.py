@@ -20,7 +20,7 @@ MINOR_DIGITS = {
 }  # fmt: skip
 
 
-class BadMessage(ValueError):
+class BadMessage(ValueError):  # noqa: N818 - it is the message that is wrong
     """A message that does not fit its contract: `place` names the field, `reason` what is wrong with it."""
 
     def __init__(self, reason: str, place: str | None = None) -> None:
@@ -48,7 +48,7 @@ def decode(model: type[M], payload: bytes | None) -> M:
 
 
 def place_of(location: tuple[int | str, ...]) -> str | None:
-    """`("lines", 3, "quantity")` as `lines[3].quantity`; a step can be a key of the sender's, so it is cut."""
+    """`("lines", 3, "quantity")` as `lines[3].quantity`; a step may be the sender's text, so it is cut."""
     place = ""
     for step in location:
         place += f"[{step}]" if isinstance(step, int) else f".{step[:PLACE_STEP_MAX]}"

@@ -15,12 +15,13 @@ class OriginHeader(Part):
 
 
 class DeadLetter(Message):
-    """A message that could not be used, whole. Topics `twins.dead-letters` and `twins.late`, keyed as the original.
+    """A message that could not be used, whole. Topics `twins.dead-letters` and `twins.late`.
 
-    `payload` and `key` are base64 of the original bytes, absent where they were null; `place` points into the
-    message (for example `lines[3].quantity`). A payload too large to carry is not: `omitted_bytes` is its size,
-    and it stays at its origin until retention. Replaying a letter publishes the original bytes to the original
-    topic again and appends a letter with `replayed_at` and no payload, which closes the one of the same origin.
+    Keyed as the original. `payload` and `key` are base64 of the original bytes, absent where they were null;
+    `place` points into the message (for example `lines[3].quantity`). A payload too large to carry is left
+    out: `omitted_bytes` is its size, and it stays at its origin until retention. Replaying a letter publishes
+    the original bytes to the original topic again and appends a letter with `replayed_at` and no payload,
+    which closes the one of the same origin.
     """
 
     event_type: ClassVar[str] = "twins.dead_letter"

@@ -1,0 +1,92 @@
+"""Clicks into a twin's tables, compiled: the funnel counts and what was looked at and put in the cart."""
+
+import numpy as np
+from numba import njit
+
+from twin_store.dna.layout import (
+    ACCEPTED,
+    ADD_TO_CART,
+    C_CARTS,
+    C_VIEWS,
+    CELL_COLUMNS,
+    DUPLICATE,
+    H_FUNNEL,
+    H_SESSIONS,
+    K_ACTION,
+    K_EVENT,
+    K_SECOND,
+    K_SESSION,
+    K_SKU,
+    LATE,
+    LATE_DAYS,
+    REMOVE_FROM_CART,
+    VIEW,
+)
+from twin_store.dna.rows import SECONDS_PER_DAY, contains
+
+
+@njit(cache=True, nogil=True)
+def accept_clicks(
+    last_second: int, clicks: np.ndarray, arriving: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of one twin's clicks count, in their order of arrival: the accepted rows and a verdict each."""
+    verdicts = np.empty(arriving.shape[0], dtype=np.int64)
+    fresh = np.empty(arriving.shape, dtype=np.int64)
+    used = 0
+    for i in range(arriving.shape[0]):
+        day = arriving[i, K_SECOND] // SECONDS_PER_DAY
+        if last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS:
+            verdicts[i] = LATE
+        elif contains(clicks, arriving[i, K_EVENT]) or _stands_in(fresh[:used], arriving[i, K_EVENT]):
+            verdicts[i] = DUPLICATE
+        else:
+            verdicts[i] = ACCEPTED
+            last_second = max(last_second, arriving[i, K_SECOND])
+            fresh[used] = arriving[i]
+            used += 1
+    return fresh[:used], verdicts
+
+
+@njit(cache=True, nogil=True)
+def _stands_in(rows: np.ndarray, event: int) -> bool:
+    for i in range(rows.shape[0]):
+        if rows[i, K_EVENT] == event:
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def click_contributions(clicks: np.ndarray, until_second: int, sign: int, head: np.ndarray) -> np.ndarray:
+    """What these clicks up to `until_second` add to the cells; the funnel in `head` is changed in place.
+
+    A session counts once, however many of its clicks stand here; sessions are told apart within this table.
+    """
+    cells = np.zeros((clicks.shape[0], CELL_COLUMNS), dtype=np.int64)
+    used = 0
+    for i in range(clicks.shape[0]):
+        row = clicks[i]
+        if row[K_SECOND] > until_second:
+            continue
+        action = row[K_ACTION]
+        head[H_FUNNEL + action] += sign
+        if _opens_session(clicks, i, until_second):
+            head[H_SESSIONS] += sign
+        if row[K_SKU] == 0 or action not in (VIEW, ADD_TO_CART, REMOVE_FROM_CART):
+            continue
+        cells[used, 0] = row[K_SKU]
+        cells[used, 1] = row[K_SECOND] // SECONDS_PER_DAY
+        cells[used, C_VIEWS] = sign if action == VIEW else 0
+        if action == ADD_TO_CART:
+            cells[used, C_CARTS] = sign
+        elif action == REMOVE_FROM_CART:
+            cells[used, C_CARTS] = -sign
+        used += 1
+    return cells[:used]
+
+
+@njit(cache=True, nogil=True)
+def _opens_session(clicks: np.ndarray, i: int, until_second: int) -> bool:
+    for j in range(i):
+        if clicks[j, K_SESSION] == clicks[i, K_SESSION] and clicks[j, K_SECOND] <= until_second:
+            return False
+    return True
