@@ -53,7 +53,7 @@ class Transaction(Message):
 
 
 class Click(Message):
-    """One step of a session. Topic `retail.clickstream`, keyed by customer, or by anonymous id before sign-in."""
+    """One step of a session. Topic `retail.clickstream`, keyed by customer or, before sign-in, anonymous id."""
 
     event_type: ClassVar[str] = "retail.click"
 
@@ -76,7 +76,7 @@ class Click(Message):
 
 
 class CatalogItem(Message):
-    """A product as it stands now. Topic `retail.catalog`, compacted, keyed by sku; a null value deletes it."""
+    """A product as it stands. Topic `retail.catalog`, compacted, keyed by sku; a null value deletes it."""
 
     event_type: ClassVar[str] = "retail.catalog_item"
 
@@ -144,7 +144,7 @@ class Customer(Message):
 
 
 class Erasure(Message):
-    """A request to forget a customer: everything up to `requested_at`. Topic `twins.erasure`, keyed by customer."""
+    """Forget a customer: everything up to `requested_at`. Topic `twins.erasure`, keyed by customer."""
 
     event_type: ClassVar[str] = "twins.erasure"
 

@@ -36,7 +36,7 @@ class CategoryPreference(Part):
 
 
 class RegularItem(Part):
-    """An item bought on several days of the window. `due` is days since it was last bought over `interval_days`."""
+    """Bought on several days of the window. `due` is days since it was last bought over `interval_days`."""
 
     sku: Identifier
     purchase_days: int
@@ -61,7 +61,7 @@ class Timing(Part):
 
 
 class Trend(Part):
-    """Recency at `as_of`, and spend of the last four weeks against the eight before, as a yearly-free ratio."""
+    """Recency at `as_of`, and spend of the last four weeks against the eight before, as a ratio."""
 
     days_since_last_receipt: float | None = None
     spend_last_4_weeks: Money
