@@ -77,6 +77,7 @@ lock: $(BIN)/uv
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) pyproject.toml --all-extras -o requirements/trainer.txt
 	$(COMPILE) pyproject.toml -c requirements/trainer.txt -o requirements/core.txt
+	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra demo -o requirements/demo.txt
 	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra agents --extra evidence -o requirements/agents.txt
 	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra index --extra agents --extra evidence \
 	  -o requirements/index.txt

@@ -1,0 +1,81 @@
+"""What is handed to others to run: the containers and the pinned requirements."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from streams.settings import Settings, variable
+
+ROOT = Path(__file__).parent.parent
+REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
+DOCKERFILE = (ROOT / "deploy" / "images" / "Dockerfile").read_text()
+
+
+def test_every_part_has_a_container() -> None:
+    parts = {"updater", "lake", "indexer", "planner", "worker", "settler", "console"}
+    assert parts <= set(OURS)
+    assert {name for name in parts if SERVICES[name]["command"] != ["run", name]} == set()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_container_is_built_here_with_known_settings(name: str) -> None:
+    service = SERVICES[name]
+    assert set(service["environment"]) <= {variable(setting) for setting in Settings.model_fields}
+    assert f"FROM base AS {service['build']['target']}\n" in DOCKERFILE
+    assert service["image"] == f"shopping-twins-{service['build']['target']}"
+
+
+def test_nothing_is_published_beyond_this_machine() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
+def test_images_of_others_are_pinned() -> None:
+    images = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    assert [image for image in images if not re.search(r":v?\d+\.\d+", image)] == []
+
+
+def test_what_the_images_copy_exists() -> None:
+    copied = re.findall(r"^COPY (\S+) ", DOCKERFILE, flags=re.MULTILINE)
+    assert "requirements/core.txt" in copied
+    assert [path for path in copied if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
+def test_requirements_are_pinned_hashed_and_name_no_index(path: Path) -> None:
+    text = path.read_text()
+    assert "://" not in text
+    blocks = re.split(r"\n(?=\S)", text.strip())
+    assert [
+        block.splitlines()[0] for block in blocks if not re.match(r"[\w.-]+(\[[\w,-]+\])?==\S+", block)
+    ] == []
+    assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_one_version_of_everything_in_every_environment() -> None:
+    """The rival of the benchmark apart, all requirement files are cut from one resolution."""
+    pins = {
+        path.name: set(
+            re.findall(r"^([\w.-]+(?:\[\S+\])?==\S+(?: ; [^\\\n]+)?)", path.read_text(), flags=re.MULTILINE)
+        )
+        for path in REQUIREMENTS
+        if path.name not in ("bench.txt", "uv.txt")
+    }
+    everything = set.union(*pins.values())
+    names = [re.split(r"[=\[]", pin)[0] + pin.partition(" ; ")[2] for pin in everything]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+    assert {"click==8.3.3", "huggingface-hub==1.16.1", "torch==2.13.0"} <= {pin.strip() for pin in everything}
+
+
+def test_the_core_holds_no_torch_and_no_faust() -> None:
+    core = (ROOT / "requirements" / "core.txt").read_text()
+    assert re.findall(r"^(torch|faust-streaming|scikit-learn|lightgbm)==", core, flags=re.MULTILINE) == []
+    agents = (ROOT / "requirements" / "agents.txt").read_text()
+    assert re.findall(r"^(torch|nvidia-\S+)==", agents, flags=re.MULTILINE) == []
