@@ -1,6 +1,7 @@
 """Every topic of the system, in one table. Topic names are written nowhere else."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from twin_store.messages import (
@@ -25,6 +26,10 @@ from twin_store.messages import (
 )
 
 DAY_MS = 86_400_000
+MIB = 1_048_576
+MESSAGE_MAX_BYTES = 8 * MIB
+# A letter carries the original in base64, a third longer, and must fit where the original did.
+LETTER_MAX_BYTES = 12 * MIB
 Cleanup = Literal["delete", "compact", "compact,delete"]
 
 
@@ -33,7 +38,8 @@ class Topic:
     """One topic. `message` is None where the body is this system's own binary form, never read by others.
 
     `partitions` None means the deployment's partition count: all such topics are co-partitioned, so that
-    partition p of each holds the same customers.
+    partition p of each holds the same customers. `retention_ms` counts from arrival and is for `delete`
+    topics. `config` holds Kafka topic settings beyond those that `streams.topic_admin` derives.
     """
 
     name: str
@@ -45,6 +51,15 @@ class Topic:
     retention_ms: int = 30 * DAY_MS
     partitions: int | None = None
     description: str = ""
+    max_message_bytes: int = MESSAGE_MAX_BYTES
+    config: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def key_fields(self) -> tuple[str, ...]:
+        """The message's fields that the key is taken from, the first one that is set; empty if it is none."""
+        if self.message is None:
+            return ()
+        return tuple(name for name in self.key.split(" or ") if name in self.message.model_fields)
 
 
 TRANSACTIONS = Topic(
@@ -108,6 +123,8 @@ STATE = Topic(
     ("updater", "worker", "settler"),
     cleanup="compact",
     description="The twins' changelog: deltas and, now and then, whole twins, in binary.",
+    # Rewritten all the time and read whole by every restore: small segments, compacted early.
+    config={"min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(64 * MIB)},
 )
 TRANSFERS = Topic(
     "twins.transfers",
@@ -194,6 +211,7 @@ LATE = Topic(
     ("ops",),
     retention_ms=90 * DAY_MS,
     description="Events older than the receipt horizon, for backfill.",
+    max_message_bytes=LETTER_MAX_BYTES,
 )
 DEAD_LETTERS = Topic(
     "twins.dead-letters",
@@ -203,6 +221,7 @@ DEAD_LETTERS = Topic(
     ("ops",),
     retention_ms=90 * DAY_MS,
     description="Messages that could not be used, with origin, place and reason.",
+    max_message_bytes=LETTER_MAX_BYTES,
 )
 DRIFT = Topic(
     "twins.drift",
@@ -228,3 +247,4 @@ TOPICS: tuple[Topic, ...] = (
     TRANSACTIONS, CLICKSTREAM, CATALOG, PROMOTIONS, CUSTOMERS, PROFILES, STATE, TRANSFERS, PRODUCT_DELTAS,
     PRODUCTS, VECTORS, REQUESTS, QUERIES, PREDICTIONS, OUTCOMES, ERASURE, LATE, DEAD_LETTERS, DRIFT, ADAPTERS,
 )  # fmt: skip
+TOPIC_BY_NAME: Mapping[str, Topic] = {topic.name: topic for topic in TOPICS}

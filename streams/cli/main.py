@@ -17,6 +17,7 @@ from streams.errors import TwinsError
 # command -> (module that registers it, the line that `twins --help` shows)
 COMMANDS: dict[str, tuple[str, str]] = {
     "broker": ("streams.cli.broker", "Start, stop and inspect the local Kafka broker."),
+    "topics": ("streams.cli.topics", "Create and reconcile the Kafka topics."),
     "config": ("streams.cli.config", "Print the settings in force and where each came from."),
 }
 

@@ -47,7 +47,7 @@ def _parse_instant(value: object) -> datetime:
 
 def _check_range(instant: datetime) -> datetime:
     """One absurd clock must not carry a twin's `as_of` into another century."""
-    if not 0 <= instant.timestamp() < INSTANT_SECONDS_MAX:
+    if not 0 < instant.timestamp() < INSTANT_SECONDS_MAX:
         raise ValueError("instant is outside 1970-01-01 to 2100-01-01")
     return instant
 

@@ -53,7 +53,7 @@ class Transaction(Message):
 
 
 class Click(Message):
-    """One step of a session. Topic `retail.clickstream`, keyed by customer or, before sign-in, anonymous id."""
+    """One step of a session. Topic `retail.clickstream`, keyed by customer or anonymous id."""
 
     event_type: ClassVar[str] = "retail.click"
 
