@@ -64,10 +64,10 @@ class Twin:
 
     def content_hash(self) -> str:
         """128 bits of XXH3 over the whole state, as hex: an integrity check, not a signature."""
-        hasher = xxhash.xxh3_128(self.head)
+        hasher = xxhash.xxh3_128(self.head.data)
         for table in (self.cells, self.visits, self.receipts, self.clicks):
             hasher.update(len(table).to_bytes(4, "little"))
-            hasher.update(table)
+            hasher.update(table.data)
         hasher.update(self.about)
         return hasher.hexdigest()
 
@@ -177,7 +177,7 @@ def merge(one: Twin, other: Twin) -> Twin:
 
 
 @njit(cache=True, nogil=True)
-def _merge(  # noqa: PLR0913 - two states of five tables
+def _merge(
     head_a: np.ndarray, cells_a: np.ndarray, visits_a: np.ndarray, receipts_a: np.ndarray, clicks_a: np.ndarray,
     head_b: np.ndarray, cells_b: np.ndarray, visits_b: np.ndarray, receipts_b: np.ndarray, clicks_b: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip

@@ -30,8 +30,10 @@ def struct_for(model: type[BaseModel]) -> type[msgspec.Struct]:
 
 
 def _default_of(default: Any) -> Any:
-    if isinstance(default, list | dict):
-        return msgspec.field(default_factory=type(default))
+    if isinstance(default, list):
+        return ()
+    if isinstance(default, dict):
+        return msgspec.field(default_factory=dict)
     if isinstance(default, BaseModel):
         struct = struct_for(type(default))
         return msgspec.field(default_factory=struct)
@@ -46,7 +48,8 @@ def _translate(annotation: Any) -> Any:
     if origin in (Union, types.UnionType):
         return Union[tuple(_translate(arg) for arg in get_args(annotation))]  # noqa: UP007 - built at run time
     if origin is list:
-        return list[_translate(get_args(annotation)[0])]  # type: ignore[misc]
+        # A tuple: an absent list is then the one empty tuple instead of a new list a line.
+        return tuple[_translate(get_args(annotation)[0]), ...]  # type: ignore[misc]
     if origin is dict:
         key, value = get_args(annotation)
         return dict[_translate(key), _translate(value)]  # type: ignore[misc]

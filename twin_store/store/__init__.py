@@ -1,0 +1,1 @@
+"""Where twins are kept: `base` says how, `memory` and `rocks` do it, `twins` keeps the hot ones decoded."""

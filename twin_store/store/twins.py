@@ -1,0 +1,214 @@
+"""The twins of one partition: the hot ones decoded, the rest in the store; changes staged until the commit.
+
+Nothing here is visible to others before `adopt`: a batch stages new states, the caller puts `changes` into
+its transaction, and after the commit `adopt` makes them the state. `discard` forgets a batch that was aborted.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from twin_store.dna.binary import (
+    Delta,
+    apply_delta,
+    is_full,
+    read_delta,
+    read_twin,
+    sequence_of,
+    write_delta,
+    write_twin,
+)
+from twin_store.dna.twin import Twin
+from twin_store.store.base import Change, StateStore
+from twin_store.store.keys import (
+    GRAVE,
+    LINK,
+    SLOTS,
+    SYMBOLS,
+    customer_of,
+    grave_key,
+    link_key,
+    symbols_key,
+    twin_key,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A twin and how many times it was written; `sequence` -1 when it never was."""
+
+    twin: Twin
+    sequence: int
+
+
+NEW = Stored(Twin(), -1)
+
+
+class TwinStore:
+    """Twins, symbols, graves and identity links of one partition."""
+
+    def __init__(self, store: StateStore, hot_max: int = 100_000) -> None:
+        self._store = store
+        self._hot_max = hot_max
+        self._hot: OrderedDict[str, Stored] = OrderedDict()
+        self._staged: dict[str, Stored] = {}
+        self._staged_symbols: dict[int, str] = {}
+        self._changes: dict[bytes, bytes | None] = {}
+        self._load_side_tables()
+
+    def _load_side_tables(self) -> None:
+        self._symbols: dict[int, str] = {}
+        self._blocks = 0
+        for _, value in self._store.scan(SYMBOLS):
+            self._symbols.update(read_symbols(value))
+            self._blocks += 1
+        self._graves = {k[1:].decode(): int(v) for k, v in self._store.scan(GRAVE)}
+        self._links = {k[1:].decode(): v.decode() for k, v in self._store.scan(LINK)}
+
+    @property
+    def symbols(self) -> Mapping[int, str]:
+        """Strings by key: every sku and visit that this partition's twins hold."""
+        return self._symbols
+
+    def get(self, customer_id: str) -> Stored:
+        """The twin with what is staged; `NEW` when it is not known."""
+        staged = self._staged.get(customer_id)
+        if staged is not None:
+            return staged
+        hot = self._hot.get(customer_id)
+        if hot is not None:
+            self._hot.move_to_end(customer_id)
+            return hot
+        loaded = self._load(customer_id)
+        if loaded is not NEW:
+            self._keep_hot(customer_id, loaded)
+        return loaded
+
+    def erased_until(self, customer_id: str) -> int:
+        """Epoch seconds up to which the customer was erased, 0 when never."""
+        return self._graves.get(customer_id, 0)
+
+    def forwarded_to(self, anonymous_id: str) -> str | None:
+        """The customer an anonymous id became."""
+        return self._links.get(anonymous_id)
+
+    def stage(self, customer_id: str, before: Stored, twin: Twin, delta: Delta | None) -> None:
+        """Stage a twin's next state. `delta` is what turned `before` into it; None writes the twin whole."""
+        sequence = before.sequence + 1
+        if delta is None:
+            sequence += -sequence % SLOTS
+        if sequence % SLOTS == 0:
+            self._changes[twin_key(customer_id, sequence)] = write_twin(twin, sequence)
+        else:
+            assert delta is not None
+            self._changes[twin_key(customer_id, sequence)] = write_delta(delta, sequence)
+        self._staged[customer_id] = Stored(twin, sequence)
+
+    def stage_symbols(self, symbols: Mapping[str, int]) -> None:
+        """Make sure that these strings can be read back from their keys."""
+        fresh = {key: text for text, key in symbols.items() if key not in self._symbols}
+        if fresh:
+            self._staged_symbols.update(fresh)
+            self._symbols.update(fresh)
+
+    def stage_erasure(self, customer_id: str, until_second: int) -> None:
+        """Forget a twin and refuse what happened up to `until_second`."""
+        for slot in range(SLOTS):
+            self._changes[twin_key(customer_id, slot)] = None
+        self._changes[grave_key(customer_id)] = str(until_second).encode()
+        self._staged[customer_id] = NEW
+        self._graves[customer_id] = until_second
+
+    def stage_link(self, anonymous_id: str, customer_id: str) -> None:
+        """Hand an anonymous id's twin over: its records go, a link stays."""
+        for slot in range(SLOTS):
+            self._changes[twin_key(anonymous_id, slot)] = None
+        self._changes[link_key(anonymous_id)] = customer_id.encode()
+        self._staged[anonymous_id] = NEW
+        self._links[anonymous_id] = customer_id
+
+    def changes(self) -> list[Change]:
+        """The records of everything staged, for the changelog."""
+        if self._staged_symbols:
+            self._changes[symbols_key(self._blocks)] = write_symbols(self._staged_symbols)
+            self._staged_symbols = {}
+            self._blocks += 1
+        return list(self._changes.items())
+
+    def adopt(self, position: int) -> None:
+        """The transaction that carried `changes` was committed: they are the state now."""
+        self._store.apply(self._changes.items(), position)
+        for customer_id, stored in self._staged.items():
+            if stored is NEW:
+                self._hot.pop(customer_id, None)
+            else:
+                self._keep_hot(customer_id, stored)
+        self._staged = {}
+        self._changes = {}
+
+    def discard(self) -> None:
+        """The transaction was aborted: nothing staged has happened."""
+        self._staged = {}
+        self._changes = {}
+        self._staged_symbols = {}
+        self._load_side_tables()
+
+    def replicate(self, records: Iterable[Change], position: int) -> None:
+        """Take records of the changelog that another process wrote."""
+        kept = list(records)
+        self._store.apply(kept, position)
+        side_tables = False
+        for key, _ in kept:
+            if key[:1] == b"t":
+                self._hot.pop(customer_of(key), None)
+            else:
+                side_tables = True
+        if side_tables:
+            self._load_side_tables()
+
+    def position(self) -> int:
+        """The next changelog offset to read."""
+        return self._store.position()
+
+    def hot_bytes(self) -> int:
+        """Bytes of the decoded twins' tables."""
+        return sum(stored.twin.nbytes() for stored in self._hot.values())
+
+    def hot_count(self) -> int:
+        """How many twins are decoded."""
+        return len(self._hot)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+    def _keep_hot(self, customer_id: str, stored: Stored) -> None:
+        self._hot[customer_id] = stored
+        self._hot.move_to_end(customer_id)
+        while len(self._hot) > self._hot_max:
+            self._hot.popitem(last=False)
+
+    def _load(self, customer_id: str) -> Stored:
+        whole = self._store.get(twin_key(customer_id, 0))
+        if whole is None or not is_full(whole):
+            return NEW
+        sequence, twin = sequence_of(whole), read_twin(whole)
+        while (sequence + 1) % SLOTS:
+            record = self._store.get(twin_key(customer_id, sequence + 1))
+            if record is None or sequence_of(record) != sequence + 1:
+                break
+            twin = apply_delta(twin, read_delta(record))
+            sequence += 1
+        return Stored(twin, sequence)
+
+
+def write_symbols(symbols: Mapping[int, str]) -> bytes:
+    """Symbols as bytes; the texts are enough, since their keys follow from them."""
+    return msgspec.msgpack.encode(symbols)
+
+
+def read_symbols(data: bytes) -> dict[int, str]:
+    """What `write_symbols` wrote."""
+    return msgspec.msgpack.decode(data, type=dict[int, str])
