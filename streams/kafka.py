@@ -29,7 +29,7 @@ from streams.errors import TwinsError
 from streams.settings import Settings, kafka_client_config
 from streams.topics import LETTER_MAX_BYTES, MIB, TOPIC_BY_NAME, Topic
 
-Headers = Sequence[tuple[str, bytes | None]]
+Headers = Sequence[tuple[str, str | bytes | None]]
 Record = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of a record that is still to be produced."""
 
@@ -226,7 +226,7 @@ def read_to_end(settings: Settings, topic: Topic, timeout_s: float = FLUSH_TIMEO
         reader.assign([TopicPartition(name, partition, OFFSET_BEGINNING) for partition in open_partitions])
         heard = time.monotonic()
         while open_partitions:
-            for message in reader.consume(1_000, timeout=0.5):
+            for message in reader.consume(1_000, timeout=0.02):  # waits for all 1,000 or its timeout
                 heard = time.monotonic()
                 error = message.error()
                 if error is None:

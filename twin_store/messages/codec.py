@@ -55,7 +55,7 @@ def place_of(location: tuple[int | str, ...]) -> str | None:
     return place.lstrip(".") or None
 
 
-def headers_for(message: Message, source: str, occurred_at: datetime) -> list[tuple[str, bytes]]:
+def headers_for(message: Message, source: str, occurred_at: datetime) -> list[tuple[str, str | bytes | None]]:
     """CloudEvents attributes for Kafka's binary content mode."""
     return [
         ("ce_specversion", b"1.0"),
