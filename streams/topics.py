@@ -6,6 +6,7 @@ from typing import Literal
 
 from twin_store.messages import (
     AdapterRelease,
+    Ask,
     CatalogItem,
     Click,
     Customer,
@@ -84,7 +85,7 @@ CATALOG = Topic(
     "sku",
     CatalogItem,
     "retailer",
-    ("updater", "indexer", "lake"),
+    ("updater", "indexer", "planner", "lake"),
     cleanup="compact",
     description="Products as they stand now; a null value deletes one.",
 )
@@ -168,6 +169,26 @@ REQUESTS = Topic(
     ("planner",),
     description="Questions the CRM asks, about one customer or an audience.",
 )
+ASKS = Topic(
+    "twins.asks",
+    "customer_id",
+    Ask,
+    "planner",
+    ("planner",),
+    retention_ms=7 * DAY_MS,
+    description="Requests dealt out, one message a customer.",
+)
+PLANNER_STATE = Topic(
+    "twins.planner-state",
+    "customer_id",
+    None,
+    "planner",
+    ("planner",),
+    cleanup="compact",
+    description="What the planner remembers of each customer, in binary; a Faust changelog.",
+    # A value a customer a batch: compacted early, because a restart reads it whole.
+    config={"min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(64 * MIB)},
+)
 QUERIES = Topic(
     "twins.queries",
     "customer_id",
@@ -245,6 +266,7 @@ ADAPTERS = Topic(
 
 TOPICS: tuple[Topic, ...] = (
     TRANSACTIONS, CLICKSTREAM, CATALOG, PROMOTIONS, CUSTOMERS, PROFILES, STATE, TRANSFERS, PRODUCT_DELTAS,
-    PRODUCTS, VECTORS, REQUESTS, QUERIES, PREDICTIONS, OUTCOMES, ERASURE, LATE, DEAD_LETTERS, DRIFT, ADAPTERS,
+    PRODUCTS, VECTORS, REQUESTS, ASKS, PLANNER_STATE, QUERIES, PREDICTIONS, OUTCOMES, ERASURE, LATE, DEAD_LETTERS,
+    DRIFT, ADAPTERS,
 )  # fmt: skip
 TOPIC_BY_NAME: Mapping[str, Topic] = {topic.name: topic for topic in TOPICS}

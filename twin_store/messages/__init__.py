@@ -3,6 +3,7 @@
 from twin_store.messages.base import Message
 from twin_store.messages.control import AdapterRelease, DeadLetter, DriftTrip, OriginHeader, Transfer
 from twin_store.messages.decisions import (
+    Ask,
     Environment,
     Outcome,
     Prediction,
@@ -29,6 +30,7 @@ from twin_store.messages.profiles import ProductStatistics, ProductVector, Profi
 
 __all__ = [
     "AdapterRelease",
+    "Ask",
     "CatalogItem",
     "Click",
     "Customer",

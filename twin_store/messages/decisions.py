@@ -93,6 +93,25 @@ class Request(Message):
         return self
 
 
+class Ask(Message):
+    """One customer's share of a request. Topic `twins.asks`, keyed by customer.
+
+    A request is keyed by its own id and may name thousands of customers; what the planner remembers of a customer
+    (consent, budget) lies in her partition. So the planner deals a request out before it plans.
+    """
+
+    event_type: ClassVar[str] = "twins.ask"
+
+    customer_id: Identifier
+    request_id: Identifier
+    kind: QuestionKind
+    requested_at: Instant
+    as_of: Instant | None = None
+    deadline: Instant | None = None
+    subject: Subject
+    store_id: Identifier | None = None
+
+
 class Query(Message):
     """One decision to make about one customer. Topic `twins.queries`, keyed by customer.
 
