@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,6 +40,7 @@ from twin_store.messages.wire import struct_for
 from twin_store.symbols import MEMO_MAX, KeyMemo
 
 FUTURE_SECONDS_MAX = 86_400  # a receipt dated later than this after it was published has a wrong clock
+MONEY_FIELDS = ("unit_price", "discount", "coupon_discount", "net")
 KNOWN_MAJOR = ("1.", "1")
 
 
@@ -122,6 +124,27 @@ class ReceiptDecoder:
 
     def decode(self, records: Sequence[Record]) -> ReceiptColumns:
         """All records as columns; the bad ones apart."""
+        good, sources, bad = self._parse(records)
+        try:
+            return self._columns(good, sources, bad)
+        except BadMessage:
+            good, sources = self._drop_bad_money(good, sources, bad)
+            return self._columns(good, sources, bad)
+
+    def accept(self, records: Sequence[Record]) -> tuple[list[Any], list[int]]:
+        """The good records as `Transaction` structs, and which they are: exactly those that `decode` keeps."""
+        good, sources, bad = self._parse(records)
+        flat = [line for receipt in good for line in receipt.lines]
+        try:
+            for name in MONEY_FIELDS:
+                for text in set(map(attrgetter(name), flat)):
+                    self._money[text]
+        except BadMessage:
+            good, sources = self._drop_bad_money(good, sources, bad)
+        return good, sources
+
+    def _parse(self, records: Sequence[Record]) -> tuple[list[Any], list[int], list[tuple[int, BadMessage]]]:
+        """Receipts that are good but for their money, which records they are, and the bad ones."""
         good: list[Any] = []
         sources: list[int] = []
         bad: list[tuple[int, BadMessage]] = []
@@ -134,18 +157,20 @@ class ReceiptDecoder:
             else:
                 good.append(receipt)
                 sources.append(index)
-        try:
-            return self._columns(good, sources, bad)
-        except BadMessage:
-            # Some money string is no number: find the receipts that hold one, then the rest is clean.
-            keep = []
-            for receipt, index in zip(good, sources, strict=True):
-                wrong = self._money_error(receipt)
-                if wrong is None:
-                    keep.append((receipt, index))
-                else:
-                    bad.append((index, wrong))
-            return self._columns([r for r, _ in keep], [i for _, i in keep], bad)
+        return good, sources, bad
+
+    def _drop_bad_money(
+        self, receipts: list[Any], sources: list[int], bad: list[tuple[int, BadMessage]]
+    ) -> tuple[list[Any], list[int]]:
+        """Some money string is no number: move the receipts that hold one to `bad`, then the rest is clean."""
+        keep = []
+        for receipt, index in zip(receipts, sources, strict=True):
+            wrong = self._money_error(receipt)
+            if wrong is None:
+                keep.append((receipt, index))
+            else:
+                bad.append((index, wrong))
+        return [receipt for receipt, _ in keep], [index for _, index in keep]
 
     def _check(self, receipt: Any, record: Record) -> None:
         check_record(receipt, record, receipt.customer_id)
@@ -162,7 +187,7 @@ class ReceiptDecoder:
 
     def _money_error(self, receipt: Any) -> BadMessage | None:
         for number, line in enumerate(receipt.lines):
-            for name in ("unit_price", "discount", "coupon_discount", "net"):
+            for name in MONEY_FIELDS:
                 try:
                     self._money[getattr(line, name)]
                 except BadMessage as error:
