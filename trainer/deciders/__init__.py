@@ -1,0 +1,1 @@
+"""Deciders: who answers a question about a twin. `base` has the protocol, the rest are its implementations."""

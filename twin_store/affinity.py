@@ -1,0 +1,122 @@
+"""What goes with what, and what is bought again: fitted tables that a model version brings along.
+
+Fitted on the receipts before a version's date (`trainer.fit_affinity`), read by compiled evidence, never
+changed. Skus and types are the 64-bit keys of the catalogue.
+"""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from twin_store.key_index import KeyIndex
+
+REBUY_RATE, REBUY_DAYS, BUYERS, BASKETS = range(4)
+FACTS = 4
+
+
+class AffinityTables(NamedTuple):
+    """One level (skus or types) for compiled code. Row i's neighbours are `neighbours[starts[i]:starts[i + 1]]`.
+
+    Attributes:
+        keys, rows: for `key_index.find`.
+        names: [n] the 64-bit key of each row.
+        starts: [n + 1].
+        neighbours: row numbers, ascending within a row, never the row itself.
+        together: baskets that held both.
+        facts: [n, FACTS]: share of purchases that were bought again by the same customer within the fitted
+            horizon, median days until then, customers who bought it, baskets that held it.
+        baskets: [1] all baskets.
+    """
+
+    keys: np.ndarray
+    rows: np.ndarray
+    names: np.ndarray
+    starts: np.ndarray
+    neighbours: np.ndarray
+    together: np.ndarray
+    facts: np.ndarray
+    baskets: np.ndarray
+
+
+@dataclass(frozen=True)
+class AffinityLevel:
+    """The fitted arrays of one level, as `AffinityTables` has them."""
+
+    names: np.ndarray
+    starts: np.ndarray
+    neighbours: np.ndarray
+    together: np.ndarray
+    facts: np.ndarray
+    baskets: np.ndarray
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Knows nothing: evidence that needs it is missing."""
+        none = np.zeros(0, dtype=np.int64)
+        one = np.zeros(1, dtype=np.int64)
+        return cls(none, one, none, none, np.zeros((0, FACTS)), one)
+
+    def tables(self) -> AffinityTables:
+        """For compiled code."""
+        index = KeyIndex()
+        index.add(self.names)
+        return AffinityTables(index.keys, index.rows, *(getattr(self, name) for name in _ARRAYS))
+
+
+_ARRAYS = tuple(AffinityLevel.__dataclass_fields__)
+
+
+class Affinity:
+    """Both levels, ready to read, and how often vouchers are redeemed.
+
+    `campaign_rates`: by campaign type, the redeemed share of its past offers.
+    """
+
+    def __init__(
+        self, skus: AffinityLevel, types: AffinityLevel, campaign_rates: dict[str, float] | None = None
+    ) -> None:
+        self._levels = {"skus": skus, "types": types}
+        self.skus = skus.tables()
+        self.types = types.tables()
+        self.campaign_rates = campaign_rates or {}
+
+    @classmethod
+    def empty(cls) -> Self:
+        """For a decider that was fitted without."""
+        return cls(AffinityLevel.empty(), AffinityLevel.empty())
+
+    def to_bytes(self) -> bytes:
+        """As a NumPy archive of plain arrays."""
+        arrays = {
+            f"{level}_{name}": getattr(tables, name)
+            for level, tables in self._levels.items()
+            for name in _ARRAYS
+        }
+        arrays["campaign_types"] = np.array(list(self.campaign_rates), dtype=np.str_)
+        arrays["campaign_rates"] = np.array(list(self.campaign_rates.values()), dtype=np.float64)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Inverse of `to_bytes`.
+
+        Raises:
+            ValueError: if it is no such archive.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                skus, types = (
+                    AffinityLevel(**{name: archive[f"{level}_{name}"] for name in _ARRAYS})
+                    for level in ("skus", "types")
+                )
+                rates = dict(
+                    zip(archive["campaign_types"].tolist(), archive["campaign_rates"].tolist(), strict=True)
+                )
+        except (KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"not an affinity archive: {error}") from None
+        return cls(skus, types, rates)

@@ -1,0 +1,130 @@
+"""The evidence on whole baskets, from the evidence on their items, compiled: one row a basket."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from twin_store.evidence.history import (
+    BASKET_LINES,
+    BASKET_SPEND,
+    DEAL_SHARE,
+    PRIVATE_SHARE,
+    TRIP_SINCE,
+    TRIPS,
+    VARIETY,
+)
+from twin_store.evidence.items import (
+    A_HISTORY,
+    A_HISTORY_TYPE,
+    I_BRAND_SHARE,
+    I_TO_TYPE_PAID,
+    ITEM,
+    M_STORE_LISTS,
+    SECTION,
+    TYPE,
+)
+from twin_store.evidence.levels import L_DAYS, L_DUE, L_SHARE, L_SHARE_MONTH, L_SINCE
+from twin_store.evidence.names import (
+    BASKET_EVIDENCE,
+    OF_AFFINITY,
+    OF_HOUSEHOLD,
+    OF_ITEMS,
+    OF_MOMENT,
+    OF_PRODUCT,
+)
+from twin_store.evidence.products import P_DEAL_SHARE, P_OWN_BRAND, P_POPULARITY_8, P_PRICE, POPULARITY_PER
+
+BASKET_COLUMNS = len(BASKET_EVIDENCE)
+PRIOR_TRIPS = 2.0  # shopping days that everybody's habits count for against her own
+SHARE_FLOOR = 1e-4
+
+(
+    B_ITEMS, B_SIZE, B_SPEND, B_KNOWN_SHARE, B_KNOWN_ITEMS, B_KNOWN_TYPES, B_KNOWN_SECTIONS, B_SURPRISE_ITEM,
+    B_SURPRISE_TYPE, B_SURPRISE_SECTION, B_SURPRISE_TOTAL, B_ITEM_SHARE, B_ITEM_SHARE_BEST, B_ITEM_SHARE_MONTH,
+    B_ITEM_DUE, B_ITEM_SINCE, B_ITEM_SINCE_LEAST, B_TYPE_DUE, B_HISTORY, B_HISTORY_TYPE, B_BRAND_SHARE,
+    B_PRIVATE, B_DEAL, B_TO_TYPE_PAID, B_POPULARITY, B_STORE_LISTS, B_TRIPS, B_TRIP_SINCE, B_VARIETY,
+) = range(29)  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def basket_evidence(items: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Evidence on each basket: float64 [k, BASKET_COLUMNS], columns as `names.BASKET_EVIDENCE`.
+
+    Args:
+        items: [n, ITEM_COLUMNS] the baskets' items, one basket after the other.
+        ends: [k] where each basket ends in `items`.
+    """
+    out = np.full((ends.shape[0], BASKET_COLUMNS), math.nan)
+    start = 0
+    for b in range(ends.shape[0]):
+        if ends[b] > start:
+            _write_one(items[start : ends[b]], out[b])
+        start = ends[b]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _write_one(items: np.ndarray, out: np.ndarray) -> None:
+    count = items.shape[0]
+    household = items[0, OF_HOUSEHOLD:]
+    known = items[:, ITEM + L_DAYS] > 0
+    out[B_ITEMS] = count
+    out[B_SIZE] = _log_ratio(count, household[BASKET_LINES])
+    out[B_SPEND] = _log_ratio(np.nansum(items[:, OF_PRODUCT + P_PRICE]), household[BASKET_SPEND])
+    out[B_KNOWN_ITEMS] = np.sum(known)
+    out[B_KNOWN_SHARE] = np.mean(known)
+    out[B_KNOWN_TYPES] = np.mean(items[:, TYPE + L_DAYS] > 0)
+    out[B_KNOWN_SECTIONS] = np.mean(items[:, SECTION + L_DAYS] > 0)
+    _write_surprise(items, household, out)
+    out[B_ITEM_SHARE] = np.nanmean(items[:, ITEM + L_SHARE])
+    out[B_ITEM_SHARE_BEST] = np.nanmax(items[:, ITEM + L_SHARE])
+    out[B_ITEM_SHARE_MONTH] = np.nanmean(items[:, ITEM + L_SHARE_MONTH])
+    out[B_ITEM_DUE] = np.nanmean(items[:, ITEM + L_DUE])
+    out[B_ITEM_SINCE] = np.nanmean(items[:, ITEM + L_SINCE])
+    out[B_ITEM_SINCE_LEAST] = np.nanmin(items[:, ITEM + L_SINCE])
+    out[B_TYPE_DUE] = np.nanmean(items[:, TYPE + L_DUE])
+    out[B_HISTORY] = np.nanmean(items[:, OF_AFFINITY + A_HISTORY])
+    out[B_HISTORY_TYPE] = np.nanmean(items[:, OF_AFFINITY + A_HISTORY_TYPE])
+    out[B_BRAND_SHARE] = np.nanmean(items[:, OF_ITEMS + I_BRAND_SHARE])
+    out[B_PRIVATE] = np.nanmean(items[:, OF_PRODUCT + P_OWN_BRAND]) - household[PRIVATE_SHARE]
+    out[B_DEAL] = np.nanmean(items[:, OF_PRODUCT + P_DEAL_SHARE]) - household[DEAL_SHARE]
+    out[B_TO_TYPE_PAID] = np.nanmean(items[:, OF_ITEMS + I_TO_TYPE_PAID])
+    out[B_POPULARITY] = np.nanmean(np.log1p(items[:, OF_PRODUCT + P_POPULARITY_8]))
+    out[B_STORE_LISTS] = np.nanmean(items[:, OF_MOMENT + M_STORE_LISTS])
+    out[B_TRIPS] = household[TRIPS]
+    out[B_TRIP_SINCE] = household[TRIP_SINCE]
+    out[B_VARIETY] = household[VARIETY]
+
+
+@njit(cache=True, nogil=True)
+def _log_ratio(one: float, other: float) -> float:
+    """NaN unless both are above 0."""
+    return math.log(one / other) if one > 0 and other > 0 else math.nan
+
+
+@njit(cache=True, nogil=True)
+def _write_surprise(items: np.ndarray, household: np.ndarray, out: np.ndarray) -> None:
+    """How much likelier each item is in her basket than in anybody's of the same size."""
+    total = 0.0
+    of_type = 0.0
+    of_section = 0.0
+    for i in range(items.shape[0]):
+        popularity = items[i, OF_PRODUCT + P_POPULARITY_8]
+        usual = SHARE_FLOOR
+        if not math.isnan(popularity) and not math.isnan(household[BASKET_LINES]):
+            usual = min(max(popularity / POPULARITY_PER * household[BASKET_LINES], SHARE_FLOOR), 1.0)
+        total += math.log(_smoothed(items[i, ITEM + L_DAYS], household[TRIPS], usual) / usual)
+        of_type += math.log(_smoothed(items[i, TYPE + L_DAYS], household[TRIPS], usual))
+        of_section += math.log(_smoothed(items[i, SECTION + L_DAYS], household[TRIPS], usual))
+    out[B_SURPRISE_TOTAL] = total
+    out[B_SURPRISE_ITEM] = total / items.shape[0]
+    out[B_SURPRISE_TYPE] = of_type / items.shape[0]
+    out[B_SURPRISE_SECTION] = of_section / items.shape[0]
+
+
+@njit(cache=True, nogil=True)
+def _smoothed(days: float, trips: float, usual: float) -> float:
+    if math.isnan(days):
+        return usual
+    return (days + PRIOR_TRIPS * usual) / (trips + PRIOR_TRIPS)
