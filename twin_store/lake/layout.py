@@ -11,6 +11,7 @@ from datetime import date, timedelta
 
 import polars as pl
 import pyarrow as pa
+from confluent_kafka import murmur2
 
 from twin_store.messages import (
     CatalogItem,
@@ -23,7 +24,6 @@ from twin_store.messages import (
     Promotion,
     Transaction,
 )
-from twin_store.murmur2 import slot_of
 
 INSTANT = pa.timestamp("us", tz="UTC")
 MICROSECONDS_PER_DAY = 86_400_000_000
@@ -233,7 +233,7 @@ def table_of(model: type[Message]) -> Table | None:
 
 def bucket_of(subject: str, buckets: int) -> int:
     """The bucket of a customer; with as many buckets as Kafka partitions, the number of her partition."""
-    return slot_of(subject, buckets)
+    return int(murmur2(subject.encode(), buckets))
 
 
 def day_text(day: int) -> str:

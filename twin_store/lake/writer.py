@@ -91,6 +91,10 @@ class LakeWriter:
         for source in sources:
             self._forget(self._pending.pop(source, None))
 
+    def owns(self, source: Source) -> bool:
+        """Whether a partition is assigned: Kafka may hand over a record of one that was just given up."""
+        return source in self._pending
+
     def append(
         self,
         topic: str,
