@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "broker": ("streams.cli.broker", "Start, stop and inspect the local Kafka broker."),
     "topics": ("streams.cli.topics", "Create and reconcile the Kafka topics."),
     "replay": ("streams.cli.replay", "Publish a data set as live events, with faults on request."),
+    "contracts": ("streams.cli.contracts", "Export the message contracts."),
     "dlq": ("streams.cli.dlq", "List, show and replay messages that could not be used."),
     "config": ("streams.cli.config", "Print the settings in force and where each came from."),
 }

@@ -13,7 +13,6 @@ from streams.kafka import DeliveryError, KafkaReadError, Publisher, partition_fo
 from streams.settings import Settings
 from streams.topic_admin import apply_topics
 from streams.topics import LETTER_MAX_BYTES, TRANSACTIONS
-from twin_store.murmur2 import slot_of
 
 KEYS = ["1", "42", "household-7", "ÿ", "日本", "x" * 128, *(str(number) for number in range(500))]
 
@@ -26,7 +25,6 @@ def test_partitions_are_as_the_broker_s_clients_choose_them(settings: Settings) 
             publisher.publish(TRANSACTIONS, key.encode(), b"{}")
     found = {message.key().decode(): message.partition() for message in read_to_end(settings, TRANSACTIONS)}
     assert found == {key: partition_for(key.encode(), settings.partitions) for key in KEYS}
-    assert found == {key: slot_of(key, settings.partitions) for key in KEYS}
     assert len(set(found.values())) == settings.partitions
 
 
