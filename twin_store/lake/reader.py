@@ -129,9 +129,12 @@ class Lake:
         frame = latest(self._scan(CATALOG, Selection(None, _after(as_of))), CATALOG, "sku")
         return decoded(frame.filter(pl.col("value").is_not_null()), CATALOG)
 
-    def scan_promotions(self, as_of: datetime | None = None) -> pl.LazyFrame:
-        """Each promotion that had started at `as_of` (every one, if None), also those that had ended."""
-        frame = self._scan(PROMOTIONS, Selection(None, _after(as_of)))
+    def scan_promotions(self, as_of: datetime | None = None, from_: datetime | None = None) -> pl.LazyFrame:
+        """Each promotion that had started at `as_of` (every one, if None), also those that had ended.
+
+        With `from_`, only those that started then or later: a year of displays is too much to hold at once.
+        """
+        frame = self._scan(PROMOTIONS, Selection(from_, _after(as_of)))
         newest = frame.sort("topic", "partition", "offset")
         return decoded(newest.unique(subset="promotion_id", keep="last", maintain_order=True), PROMOTIONS)
 

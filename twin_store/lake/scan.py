@@ -56,9 +56,9 @@ class Selection:
         at = pl.col(table.at)
         kept = pl.lit(True)
         if self.from_ is not None:
-            kept &= at >= pl.lit(self.from_, _INSTANT)
+            kept &= at >= pl.lit(self.from_.astimezone(UTC), _INSTANT)
         if self.until is not None:
-            kept &= at < pl.lit(self.until, _INSTANT)
+            kept &= at < pl.lit(self.until.astimezone(UTC), _INSTANT)
         if self.customers is not None and table.subject:
             kept &= owner(table).is_in(list(self.customers))
         return kept

@@ -91,9 +91,8 @@ class Storage:
         try:
             found = self._fs.cat(list(wanted), on_error="raise")
         except FileNotFoundError as error:
-            raise LakeError(
-                f"{error} vanished while the lake at {self.url} was read: read it again"
-            ) from None
+            gone = error.filename or error
+            raise LakeError(f"{gone} vanished while the lake was read: read it again") from None
         return {wanted[name]: content for name, content in found.items()}
 
     def create(self, path: str, content: bytes) -> None:
