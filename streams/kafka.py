@@ -34,6 +34,7 @@ Record = tuple[bytes | None, bytes | None, Headers]
 """Key, value and headers of a record that is still to be produced."""
 
 FLUSH_TIMEOUT_S = 60.0
+POLL_EVERY = 1_000  # records between two looks at failed deliveries
 DELIVERY_TIMEOUT_MS = 300_000  # long enough to sit out the restart of a broker
 _log = logging.getLogger(__name__)
 
@@ -155,21 +156,18 @@ class Publisher:
         self._first_failure = ""
         self._settings = settings
         self._producer = producer(settings)
-        self._existing: set[str] = set()
+        self._names: dict[str, str] = {}
 
     def publish(self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
         """Hand over one record. Raises `DeliveryError` if it is larger than any topic takes.
 
         Raises `KafkaReadError` when the topic does not exist: librdkafka would wait half a minute for it.
         """
-        name = topic_name(self._settings, topic)
-        if name not in self._existing:
-            partitions_of(self._producer, name)
-            self._existing.add(name)
+        name = self._names.get(topic.name) or self._existing(topic)
         while True:
             try:
                 self._producer.produce(
-                    name, value=value, key=key, headers=list(headers), on_delivery=self._report
+                    name, value, key, headers=list(headers) if headers else None, on_delivery=self._report
                 )
             except BufferError:
                 self._producer.poll(0.1)
@@ -178,7 +176,8 @@ class Publisher:
             else:
                 self.published += 1
                 break
-        self._producer.poll(0)
+        if self.published % POLL_EVERY == 0:
+            self._producer.poll(0)
 
     def flush(self, timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Wait until all records are delivered. Raises `DeliveryError` if some were not, and forgets them."""
@@ -202,6 +201,13 @@ class Publisher:
     ) -> None:
         if error is None:
             self.flush()
+
+    def _existing(self, topic: Topic) -> str:
+        """The name of a topic that is written for the first time here; it must exist."""
+        name = topic_name(self._settings, topic)
+        partitions_of(self._producer, name)
+        self._names[topic.name] = name
+        return name
 
     def _report(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
