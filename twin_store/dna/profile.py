@@ -99,9 +99,10 @@ class ProfileWriter:
         names: ProductNames,
         symbols: Mapping[int, str],
         offsets: tuple[Any, ...],
-    ) -> bytes:
-        """The profile's JSON bytes; `offsets` come from `source_offsets`."""
-        return self._encode(self.profile(customer_id, twin, names, symbols, offsets))
+    ) -> tuple[str, bytes]:
+        """The profile's content hash and JSON bytes; `offsets` come from `source_offsets`."""
+        profile = self.profile(customer_id, twin, names, symbols, offsets)
+        return profile.content_hash, self._encode(profile)
 
     def profile(
         self,

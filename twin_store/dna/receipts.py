@@ -146,7 +146,7 @@ def has_reversal(receipts: np.ndarray) -> bool:
 @njit(cache=True, nogil=True)
 def contributions(
     receipts: np.ndarray, until_second: int, sign: int, head: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What the sales among these receipts add, returns and voids up to `until_second` taken back.
 
     Args:
@@ -156,10 +156,12 @@ def contributions(
         head: the twin's totals, changed in place.
 
     Returns:
-        Rows to add to the cells and to the visits, unsorted, repeats included.
+        Rows to add to the cells and to the visits, unsorted, repeats included; and the visit key of each
+        cell row.
     """
     cells = np.zeros((receipts.shape[0], CELL_COLUMNS), dtype=np.int64)
     visits = np.zeros((receipts.shape[0], VISIT_COLUMNS), dtype=np.int64)
+    where = np.empty(receipts.shape[0], dtype=np.int64)
     reversals = np.nonzero((receipts[:, R_KIND] != SALE) & (receipts[:, R_SECOND] <= until_second))[0]
     n_cells = 0
     n_visits = 0
@@ -183,6 +185,7 @@ def contributions(
         _standing_measures(row, returned, standing)
         cells[n_cells, 0] = row[R_SKU]
         cells[n_cells, 1] = day
+        where[n_cells] = row[R_VISIT]
         for m in range(MEASURES):
             cells[n_cells, C_MEASURE + m] = sign * standing[m]
             head[H_MEASURE + m] += sign * standing[m]
@@ -191,7 +194,7 @@ def contributions(
         visit[V_NET] += sign * standing[M_NET]
         visit[V_DISCOUNT] += sign * standing[M_DISCOUNT]
         n_cells += 1
-    return cells[:n_cells], visits[:n_visits]
+    return cells[:n_cells], visits[:n_visits], where[:n_cells]
 
 
 @njit(cache=True, nogil=True)

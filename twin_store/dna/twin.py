@@ -89,33 +89,43 @@ def fold_receipts(twin: Twin, events: np.ndarray, lines: np.ndarray) -> tuple[Tw
 
 def absorb_receipts(twin: Twin, fresh: np.ndarray) -> Twin:
     """Add accepted rows; rows of one receipt stand together."""
-    head, cells, visits, receipts = _absorb(twin.head, twin.cells, twin.visits, twin.receipts, fresh)
-    return Twin(head, cells, visits, receipts, twin.clicks, twin.about, twin.about_second)
+    return absorb_receipts_traced(twin, fresh)[0]
+
+
+def absorb_receipts_traced(twin: Twin, fresh: np.ndarray) -> tuple[Twin, np.ndarray, np.ndarray]:
+    """As `absorb_receipts`, and what it moved: cell rows, takings-back as negative ones, and where each was."""
+    head, cells, visits, receipts, moved, where = _absorb(
+        twin.head, twin.cells, twin.visits, twin.receipts, fresh
+    )
+    return Twin(head, cells, visits, receipts, twin.clicks, twin.about, twin.about_second), moved, where
 
 
 @njit(cache=True, nogil=True)
 def _absorb(
     head: np.ndarray, cells: np.ndarray, visits: np.ndarray, receipts: np.ndarray, fresh: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     head = head.copy()
     for i in range(fresh.shape[0]):
         if i == 0 or fresh[i, R_TXN] != fresh[i - 1, R_TXN]:
             head[H_EVENTS] += 1
         _see(head, fresh[i, R_SECOND], H_LAST_SECOND)
     if has_reversal(receipts) or has_reversal(fresh):
-        out_cells, out_visits = contributions(receipts, FOREVER, -1, head)
+        out_cells, out_visits, out_where = contributions(receipts, FOREVER, -1, head)
         everything = union(receipts, fresh, R_SECOND, -FOREVER)
-        in_cells, in_visits = contributions(everything, FOREVER, 1, head)
+        in_cells, in_visits, in_where = contributions(everything, FOREVER, 1, head)
         new_cells = np.concatenate((out_cells, in_cells))
         new_visits = np.concatenate((out_visits, in_visits))
+        where = np.concatenate((out_where, in_where))
     else:
-        new_cells, new_visits = contributions(fresh, FOREVER, 1, head)
+        new_cells, new_visits, where = contributions(fresh, FOREVER, 1, head)
     last_day = max(head[H_LAST_SECOND], head[H_LAST_CLICK_SECOND]) // SECONDS_PER_DAY
     return (
         head,
         add_up(cells, new_cells, last_day - CELL_DAYS),
         add_up(visits, new_visits, last_day - CELL_DAYS),
         union(receipts, fresh, R_SECOND, head[H_LAST_SECOND] // SECONDS_PER_DAY - RECEIPT_DAYS),
+        new_cells,
+        where,
     )
 
 
@@ -191,9 +201,9 @@ def _merge(
     clicks = union(clicks_a, clicks_b, K_SECOND, -FOREVER)
     head[H_EVENTS] -= _groups(receipts_a) + _groups(receipts_b) - _groups(receipts)
     head[H_EVENTS] -= clicks_a.shape[0] + clicks_b.shape[0] - clicks.shape[0]
-    out_a, visits_out_a = contributions(receipts_a, FOREVER, -1, head)
-    out_b, visits_out_b = contributions(receipts_b, FOREVER, -1, head)
-    into, visits_into = contributions(receipts, FOREVER, 1, head)
+    out_a, visits_out_a, _ = contributions(receipts_a, FOREVER, -1, head)
+    out_b, visits_out_b, _ = contributions(receipts_b, FOREVER, -1, head)
+    into, visits_into, _ = contributions(receipts, FOREVER, 1, head)
     clicks_out_a = click_contributions(clicks_a, FOREVER, -1, head)
     clicks_out_b = click_contributions(clicks_b, FOREVER, -1, head)
     clicks_into = click_contributions(clicks, FOREVER, 1, head)
@@ -248,8 +258,8 @@ def _rewind(
     before_clicks = clicks[clicks[:, K_SECOND] <= as_of]
     head[H_EVENTS] -= _groups(receipts) - _groups(before_receipts)
     head[H_EVENTS] -= clicks.shape[0] - before_clicks.shape[0]
-    out_cells, out_visits = contributions(receipts, FOREVER, -1, head)
-    in_cells, in_visits = contributions(receipts, as_of, 1, head)
+    out_cells, out_visits, _ = contributions(receipts, FOREVER, -1, head)
+    in_cells, in_visits, _ = contributions(receipts, as_of, 1, head)
     out_clicks = click_contributions(clicks, FOREVER, -1, head)
     in_clicks = click_contributions(clicks, as_of, 1, head)
     cells = add_up(cells, np.concatenate((out_cells, in_cells, out_clicks, in_clicks)), -FOREVER)

@@ -54,6 +54,7 @@ class Transfer(Message):
     to_id: Identifier
     occurred_at: Instant
     partial: str | None = None
+    symbols: dict[int, str] = {}
 
 
 class DriftTrip(Message):

@@ -68,7 +68,7 @@ class TwinStore:
         self._links = {k[1:].decode(): v.decode() for k, v in self._store.scan(LINK)}
 
     @property
-    def symbols(self) -> Mapping[int, str]:
+    def symbols(self) -> dict[int, str]:
         """Strings by key: every sku and visit that this partition's twins hold."""
         return self._symbols
 
@@ -128,6 +128,10 @@ class TwinStore:
         self._changes[link_key(anonymous_id)] = customer_id.encode()
         self._staged[anonymous_id] = NEW
         self._links[anonymous_id] = customer_id
+
+    def stage_records(self, changes: Iterable[Change]) -> None:
+        """Stage records that the caller publishes by itself, to be stored with the rest."""
+        self._changes.update(changes)
 
     def changes(self) -> list[Change]:
         """The records of everything staged, for the changelog."""

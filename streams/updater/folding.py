@@ -1,0 +1,264 @@
+"""One partition's records of a batch into its twins. The order of topics does not matter: the laws see to it."""
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from confluent_kafka import Message
+
+from twin_store.columns import ClickDecoder, ReceiptDecoder, Record
+from twin_store.dna.binary import Delta, read_twin
+from twin_store.dna.clicks import accept_clicks
+from twin_store.dna.layout import (
+    ACCEPTED,
+    CELL_COLUMNS,
+    CLICK_COLUMNS,
+    EVENT_SECOND,
+    EVENT_TWIN,
+    H_LAST_CLICK_SECOND,
+    H_LAST_SECOND,
+    K_SECOND,
+    LATE,
+    R_SECOND,
+    RECEIPT_COLUMNS,
+)
+from twin_store.dna.receipts import accept
+from twin_store.dna.rows import empty
+from twin_store.dna.twin import (
+    Twin,
+    absorb_clicks,
+    absorb_receipts,
+    absorb_receipts_traced,
+    fold_about,
+    merge,
+)
+from twin_store.messages import Customer, Erasure, Transfer
+from twin_store.messages.base import Message as Contract
+from twin_store.messages.codec import BadMessage, decode, epoch_seconds
+from twin_store.store.twins import Stored, TwinStore
+
+SetAside = Callable[[Message, BadMessage], None]
+M = TypeVar("M", bound=Contract)
+
+
+@dataclass
+class Working:
+    """A twin in the making: what it was, what it is now, and what the batch added."""
+
+    before: Stored
+    twin: Twin
+    receipts: list[np.ndarray] = field(default_factory=list)
+    clicks: list[np.ndarray] = field(default_factory=list)
+    merged: bool = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything came in."""
+        return self.twin is not self.before.twin
+
+    def delta(self) -> Delta | None:
+        """What was added, or None where only the whole state says it."""
+        if self.merged:
+            return None
+        newer = (
+            self.twin.about_second != self.before.twin.about_second
+            or self.twin.about != self.before.twin.about
+        )
+        return Delta(
+            _stacked(self.receipts, RECEIPT_COLUMNS),
+            _stacked(self.clicks, CLICK_COLUMNS),
+            self.twin.about if newer else b"",
+            self.twin.about_second if newer else 0,
+        )
+
+
+@dataclass
+class Folded:
+    """What folding one partition's batch gave.
+
+    Attributes:
+        touched: the twins that records named, changed or not.
+        moved, where: cell rows that went into the products, and the visit key of each.
+        late: records set aside as late.
+        claims: (customer, anonymous id, second) links to claim.
+        erased: (customer, until second) to forget.
+        counted: events accepted, duplicates dropped.
+    """
+
+    touched: dict[str, Working] = field(default_factory=dict)
+    moved: list[np.ndarray] = field(default_factory=list)
+    where: list[np.ndarray] = field(default_factory=list)
+    late: list[Message] = field(default_factory=list)
+    claims: list[tuple[str, str, int]] = field(default_factory=list)
+    asked: list[Transfer] = field(default_factory=list)
+    erased: list[tuple[str, int]] = field(default_factory=list)
+    accepted: int = 0
+    duplicates: int = 0
+    lines: int = 0
+
+    def moved_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """All moved rows as one table, with their visit keys."""
+        if not self.moved:
+            return empty(CELL_COLUMNS), np.zeros(0, dtype=np.int64)
+        return np.concatenate(self.moved), np.concatenate(self.where)
+
+
+class Folder:
+    """Folds the records of one partition; decoders are shared between partitions."""
+
+    def __init__(
+        self, receipts: ReceiptDecoder, clicks: ClickDecoder, twins: TwinStore, set_aside: SetAside
+    ) -> None:
+        self._receipts, self._clicks = receipts, clicks
+        self._twins = twins
+        self._set_aside = set_aside
+        self.folded = Folded()
+
+    def receipts(self, messages: Sequence[Message]) -> None:
+        """Receipts, returns and voids."""
+        columns = self._receipts.decode([_record(m) for m in messages])
+        for index, error in columns.bad:
+            self._set_aside(messages[index], error)
+        self._twins.stage_symbols(columns.symbols)
+        order = np.argsort(columns.events[:, EVENT_TWIN], kind="stable")
+        events = columns.events[order]
+        sources = columns.sources[order]
+        ends = np.cumsum(np.bincount(events[:, EVENT_TWIN], minlength=len(columns.customers))).tolist()
+        start = 0
+        for customer, end in zip(columns.customers, ends, strict=True):
+            self._fold_receipts(customer, events[start:end], columns.lines, sources[start:end], messages)
+            start = end
+        self.folded.lines += len(columns.lines)
+
+    def _fold_receipts(
+        self,
+        customer: str,
+        events: np.ndarray,
+        lines: np.ndarray,
+        sources: np.ndarray,
+        messages: Sequence[Message],
+    ) -> None:
+        working = self._working(customer)
+        erased_until = self._twins.erased_until(customer)
+        if erased_until:
+            kept = events[:, EVENT_SECOND] > erased_until
+            events, sources = events[kept], sources[kept]
+        twin = working.twin
+        fresh, verdicts = accept(twin.head[H_LAST_SECOND], twin.receipts, events, lines)
+        self._count(verdicts, sources, messages)
+        if len(fresh):
+            working.twin, moved, where = absorb_receipts_traced(twin, fresh)
+            working.receipts.append(fresh)
+            self.folded.moved.append(moved)
+            self.folded.where.append(where)
+
+    def clicks(self, messages: Sequence[Message]) -> None:
+        """Clicks of known and anonymous visitors."""
+        columns = self._clicks.decode([_record(m) for m in messages])
+        for index, error in columns.bad:
+            self._set_aside(messages[index], error)
+        self._twins.stage_symbols(columns.symbols)
+        rows_of: dict[str, list[int]] = {}
+        for row, owner in enumerate(columns.owners):
+            rows_of.setdefault(owner, []).append(row)
+        for owner, rows in rows_of.items():
+            arriving, sources = columns.rows[rows], columns.sources[rows]
+            erased_until = self._twins.erased_until(owner)
+            if erased_until:
+                kept = arriving[:, K_SECOND] > erased_until
+                arriving, sources = arriving[kept], sources[kept]
+            working = self._working(owner)
+            twin = working.twin
+            fresh, verdicts = accept_clicks(twin.head[H_LAST_CLICK_SECOND], twin.clicks, arriving)
+            self._count(verdicts, sources, messages)
+            if len(fresh):
+                working.twin = absorb_clicks(twin, fresh)
+                working.clicks.append(fresh)
+
+    def customers(self, messages: Sequence[Message]) -> None:
+        """Demographics, consent and identity links."""
+        for message in messages:
+            if message.value() is None:
+                continue  # the retailer dropped its record; erasing the twin takes an erasure request
+            customer = self._decoded(Customer, message)
+            if customer is None:
+                continue
+            second = epoch_seconds(customer.updated_at)
+            if second > self._twins.erased_until(customer.customer_id):
+                working = self._working(customer.customer_id)
+                body = customer.model_dump_json(include={"demographics", "personalisation_consent"}).encode()
+                working.twin = fold_about(working.twin, body, second)
+            self.folded.claims += [(customer.customer_id, other, second) for other in customer.anonymous_ids]
+
+    def transfers(self, messages: Sequence[Message]) -> None:
+        """Twins that were handed over to this partition, and claims on twins of this partition."""
+        for message in messages:
+            transfer = self._decoded(Transfer, message)
+            if transfer is None:
+                continue
+            if transfer.kind == "claim":
+                self.folded.asked.append(transfer)
+                continue
+            partial = read_twin(base64.b64decode(transfer.partial or ""))
+            self._twins.stage_symbols({text: key for key, text in transfer.symbols.items()})
+            working = self._working(transfer.to_id)
+            working.twin = merge(working.twin, partial)
+            working.merged = True
+
+    def erasures(self, messages: Sequence[Message]) -> None:
+        """Customers to forget; what they did later stays."""
+        for message in messages:
+            erasure = self._decoded(Erasure, message)
+            if erasure is None:
+                continue
+            until = epoch_seconds(erasure.requested_at)
+            if until <= self._twins.erased_until(erasure.customer_id):
+                continue
+            working = self._working(erasure.customer_id)
+            working.twin = _after(working.twin, until)
+            working.merged = True
+            self.folded.erased.append((erasure.customer_id, until))
+
+    def _working(self, customer: str) -> Working:
+        working = self.folded.touched.get(customer)
+        if working is None:
+            stored = self._twins.get(customer)
+            working = self.folded.touched[customer] = Working(stored, stored.twin)
+        return working
+
+    def _count(self, verdicts: np.ndarray, sources: np.ndarray, messages: Sequence[Message]) -> None:
+        accepted = int(np.count_nonzero(verdicts == ACCEPTED))
+        self.folded.accepted += accepted
+        if accepted == len(verdicts):
+            return
+        late = sources[verdicts == LATE].tolist()
+        self.folded.late += [messages[source] for source in late]
+        self.folded.duplicates += len(verdicts) - accepted - len(late)
+
+    def _decoded(self, model: type[M], message: Message) -> M | None:
+        try:
+            return decode(model, message.value())
+        except BadMessage as error:
+            self._set_aside(message, error)
+            return None
+
+
+def _record(message: Message) -> Record:
+    return Record(message.key(), message.value(), message.timestamp()[1] / 1000)
+
+
+def _stacked(tables: list[np.ndarray], columns: int) -> np.ndarray:
+    if len(tables) == 1:
+        return tables[0]
+    return np.concatenate(tables) if tables else empty(columns)
+
+
+def _after(twin: Twin, until_second: int) -> Twin:
+    """A new twin of what happened after `until_second`, as far as it is kept line by line."""
+    kept = absorb_receipts(Twin(), twin.receipts[twin.receipts[:, R_SECOND] > until_second])
+    kept = absorb_clicks(kept, twin.clicks[twin.clicks[:, K_SECOND] > until_second])
+    if twin.about_second > until_second:
+        kept = fold_about(kept, twin.about, twin.about_second)
+    return kept

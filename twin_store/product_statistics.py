@@ -1,0 +1,160 @@
+"""What all customers' receipts say of each product: weekly sales, price levels, stores. Behind the same laws.
+
+Three additive tables, sorted and summed by `dna.rows`, so deltas of any batch and partition add up in any order
+and a return takes back exactly what the sale put in. A batch's deltas travel to the product's own partition as
+one block.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numba import njit
+
+from twin_store.dna.binary import pack_rows, unpack_rows
+from twin_store.dna.layout import (
+    C_COUPON,
+    C_DAY,
+    C_DEAL_LINES,
+    C_DISCOUNT,
+    C_LINES,
+    C_NET,
+    C_PRICED_LINES,
+    C_SKU,
+    C_UNITS,
+)
+from twin_store.dna.receipts import FIRST_MONDAY
+from twin_store.dna.rows import add_up, empty
+
+WEEKS_KEPT = 26
+PRICE_WEEKS = 13  # prices are counted by spans of this many weeks, and the newest two spans are read
+PRICE_STEP = math.log(1.02)  # a price bucket is 2 % wide
+BUCKETS = 4_096
+
+# Weekly: (sku, monday) -> lines, units, net, deal lines. Prices: (sku, span and bucket) -> lines.
+# Stores: (sku, visit key) -> lines.
+W_SKU, W_DAY, W_LINES, W_UNITS, W_NET, W_DEAL_LINES = range(6)
+WEEKLY_COLUMNS, PRICE_COLUMNS, STORE_COLUMNS = 6, 3, 3
+NO_CUTOFF = -(2**63)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The three tables; a batch's deltas and a partition's state look the same."""
+
+    weekly: np.ndarray
+    prices: np.ndarray
+    stores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.weekly)
+
+
+def nothing() -> Statistics:
+    """No products."""
+    return Statistics(empty(WEEKLY_COLUMNS), empty(PRICE_COLUMNS), empty(STORE_COLUMNS))
+
+
+def deltas_of(moved: np.ndarray, where: np.ndarray) -> Statistics:
+    """What moved cell rows [n, CELL_COLUMNS], each at visit key `where[i]`, add to the products."""
+    weekly, prices, stores = _rows_of(moved, where)
+    return Statistics(
+        add_up(empty(WEEKLY_COLUMNS), weekly, NO_CUTOFF),
+        add_up(empty(PRICE_COLUMNS), prices, NO_CUTOFF),
+        add_up(empty(STORE_COLUMNS), stores, NO_CUTOFF),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _rows_of(moved: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n = moved.shape[0]
+    weekly = np.zeros((n, WEEKLY_COLUMNS), dtype=np.int64)
+    prices = np.zeros((n, PRICE_COLUMNS), dtype=np.int64)
+    stores = np.zeros((n, STORE_COLUMNS), dtype=np.int64)
+    priced = 0
+    for i in range(n):
+        row = moved[i]
+        monday = row[C_DAY] - (row[C_DAY] - FIRST_MONDAY) % 7
+        weekly[i, W_SKU] = stores[i, 0] = row[C_SKU]
+        weekly[i, W_DAY] = monday
+        weekly[i, W_LINES] = row[C_LINES]
+        weekly[i, W_UNITS] = row[C_UNITS]
+        weekly[i, W_NET] = row[C_NET]
+        weekly[i, W_DEAL_LINES] = row[C_DEAL_LINES]
+        stores[i, 1] = where[i]
+        stores[i, 2] = row[C_LINES]
+        shelf = row[C_NET] + row[C_DISCOUNT] + row[C_COUPON]
+        if row[C_PRICED_LINES] != 0 and row[C_UNITS] != 0 and shelf / row[C_UNITS] > 0:
+            bucket = price_bucket(shelf * 1000 / row[C_UNITS])
+            prices[priced, 0] = row[C_SKU]
+            prices[priced, 1] = span_of(monday) * BUCKETS + bucket
+            prices[priced, 2] = row[C_PRICED_LINES]
+            priced += 1
+    return weekly, prices[:priced], stores
+
+
+@njit(cache=True, nogil=True)
+def price_bucket(minor: float) -> int:
+    """The bucket of a unit price in minor units."""
+    return min(max(int(math.log(minor) / PRICE_STEP) + 256, 0), BUCKETS - 1)
+
+
+@njit(cache=True, nogil=True)
+def span_of(day: int) -> int:
+    """The price span that a day falls into."""
+    return (day - FIRST_MONDAY) // (7 * PRICE_WEEKS)
+
+
+def bucket_price(bucket: int) -> float:
+    """The middle of a price bucket, minor units."""
+    return math.exp((bucket - 256 + 0.5) * PRICE_STEP)
+
+
+def combine(base: Statistics, deltas: list[Statistics]) -> Statistics:
+    """Add deltas to a state; weeks and price spans behind its newest week's window leave."""
+    weekly = np.concatenate([d.weekly for d in deltas])
+    newest = max((int(t[:, W_DAY].max()) for t in (base.weekly, weekly) if len(t)), default=0)
+    return Statistics(
+        add_up(base.weekly, weekly, newest - 7 * WEEKS_KEPT),
+        add_up(base.prices, np.concatenate([d.prices for d in deltas]), (span_of(newest) - 1) * BUCKETS - 1),
+        add_up(base.stores, np.concatenate([d.stores for d in deltas]), NO_CUTOFF),
+    )
+
+
+def split(statistics: Statistics, part_of: np.ndarray, keys: np.ndarray, parts: int) -> list[Statistics]:
+    """Statistics by part: `part_of[i]` is the part of the sorted sku key `keys[i]`."""
+
+    def pieces(table: np.ndarray) -> list[np.ndarray]:
+        part = part_of[np.searchsorted(keys, table[:, 0])]
+        return [table[part == p] for p in range(parts)]
+
+    split_tables = map(pieces, (statistics.weekly, statistics.prices, statistics.stores))
+    return [Statistics(*tables) for tables in zip(*split_tables, strict=True)]
+
+
+def rows_between(table: np.ndarray, keys: np.ndarray) -> list[np.ndarray]:
+    """The rows of each sku key, for a table sorted by column 0."""
+    starts = np.searchsorted(table[:, 0], keys, side="left")
+    ends = np.searchsorted(table[:, 0], keys, side="right")
+    return [table[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def write_statistics(statistics: Statistics, symbols: Mapping[int, str]) -> bytes:
+    """Statistics as bytes, with the texts of the sku and visit keys they hold."""
+    tables = (statistics.weekly, statistics.prices, statistics.stores)
+    return msgspec.msgpack.encode([symbols, *((len(t), pack_rows(t).tobytes()) for t in tables)])
+
+
+def read_statistics(data: bytes) -> tuple[Statistics, dict[int, str]]:
+    """What `write_statistics` wrote."""
+    symbols, *packed = msgspec.msgpack.decode(
+        data, type=tuple[dict[int, str], tuple[int, bytes], tuple[int, bytes], tuple[int, bytes]]
+    )
+    columns = (WEEKLY_COLUMNS, PRICE_COLUMNS, STORE_COLUMNS)
+    tables = [
+        unpack_rows(np.frombuffer(body, dtype=np.uint8), count, width)
+        for (count, body), width in zip(packed, columns, strict=True)
+    ]
+    return Statistics(*tables), symbols
