@@ -163,4 +163,5 @@ class ProductVector(Message):
     section: str | None = None
     item_type: str | None = None
     brand: str | None = None
+    list_price: Money | None = None
     stocked_at: list[Identifier] | None = None
