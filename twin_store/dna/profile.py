@@ -1,7 +1,6 @@
 """A twin as its published profile: the Shopping-DNA with names (LBM, section 3.2)."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -35,7 +34,7 @@ from twin_store.dna.reading import (
 )
 from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin
-from twin_store.messages.codec import minor_digits
+from twin_store.messages.codec import day_text, instant_of, minor_digits
 from twin_store.messages.decisions import SourceOffset
 from twin_store.messages.profiles import (
     Activity,
@@ -51,8 +50,6 @@ from twin_store.messages.profiles import (
 )
 from twin_store.messages.wire import struct_for
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EPOCH_DAY = date(1970, 1, 1)
 STORES_MAX = 5
 # SimPersona, section 3.1: W = 3 add-to-cart + 5 checkout-start + 8 purchase; intent = W / (sessions + W).
 INTENT_WEIGHTS = (3, 5, 8)
@@ -116,7 +113,7 @@ class ProfileWriter:
         about = msgspec.json.decode(twin.about) if twin.about else {}
         return _Profile(
             customer_id=customer_id,
-            as_of=EPOCH + timedelta(seconds=twin.last_second),
+            as_of=instant_of(twin.last_second),
             content_hash=twin.content_hash(),
             events_folded=int(twin.head[H_EVENTS]),
             personalisation_consent=about.get("personalisation_consent", True),
@@ -165,8 +162,8 @@ class ProfileWriter:
             units=head[H_MEASURE + M_UNITS] / 1000,
             spend=self._money(head[H_MEASURE + M_NET]),
             returned_lines=head[H_RETURNED_LINES],
-            first_seen=EPOCH + timedelta(seconds=head[H_FIRST_SECOND]) if head[H_FIRST_SECOND] else None,
-            last_seen=EPOCH + timedelta(seconds=head[H_LAST_SECOND]) if head[H_LAST_SECOND] else None,
+            first_seen=instant_of(head[H_FIRST_SECOND]) if head[H_FIRST_SECOND] else None,
+            last_seen=instant_of(head[H_LAST_SECOND]) if head[H_LAST_SECOND] else None,
         )
 
     def _basket(self, head: list[int], totals: WindowTotals, as_of_day: int) -> Any:
@@ -231,7 +228,7 @@ def _regulars(twin: Twin, as_of_day: int, symbols: Mapping[int, str]) -> tuple[A
                 sku=symbols[sku],
                 purchase_days=days,
                 interval_days=round(interval, 2),
-                last_bought=(EPOCH_DAY + timedelta(days=last)).isoformat(),
+                last_bought=day_text(last),
                 due=round((as_of_day - last) / interval, 3),
             )
         )

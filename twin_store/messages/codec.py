@@ -97,6 +97,11 @@ def instant_of(seconds: int) -> datetime:
     return datetime.fromtimestamp(int(seconds), UTC)
 
 
+def day_text(day: int) -> str:
+    """The ISO 8601 date of a day since 1970-01-01."""
+    return instant_of(day * SECONDS_PER_DAY).date().isoformat()
+
+
 def week_of_day(day: int) -> int:
     """Weeks since Monday 1970-01-05 of a day since 1970-01-01."""
     return (day - FIRST_MONDAY) // 7
