@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from confluent_kafka import Message
 
+from twin_store.about import about_of
 from twin_store.columns import ClickDecoder, ReceiptDecoder, Record
 from twin_store.dna.binary import Delta, read_twin
 from twin_store.dna.clicks import accept_clicks
@@ -185,10 +186,9 @@ class Folder:
             customer = self._decoded(Customer, message)
             if customer is None:
                 continue
-            second = epoch_seconds(customer.updated_at)
+            body, second = about_of(customer)
             if second > self._twins.erased_until(customer.customer_id):
                 working = self._working(customer.customer_id)
-                body = customer.model_dump_json(include={"demographics", "personalisation_consent"}).encode()
                 working.twin = fold_about(working.twin, body, second)
             self.folded.claims += [(customer.customer_id, other, second) for other in customer.anonymous_ids]
 
