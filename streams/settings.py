@@ -66,6 +66,12 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path(".twins"), description="Local state: stores, broker data, logs")
     lake_url: str = Field("", description="Event lake, any fsspec URL; empty: DATA_DIR/lake")
+    lake_flush_events: int = Field(
+        50_000, ge=1, le=10_000_000, description="Lake writer: most records buffered before they are written"
+    )
+    lake_flush_s: float = Field(
+        30.0, ge=0, le=600, description="Lake writer: a record is in the lake after this at the latest"
+    )
     models_url: str = Field("", description="Model registry, any fsspec URL; empty: DATA_DIR/models")
 
     qdrant_url: str | None = Field(

@@ -1,7 +1,5 @@
 """Rows to Parquet files: one a day and bucket, under names that nobody else uses."""
 
-import time
-import uuid
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,9 +9,7 @@ import pyarrow.compute as pc
 from twin_store.lake.layout import MICROSECONDS_PER_DAY, Table, bucket_of, folder_of
 from twin_store.lake.manifest import DataFile
 from twin_store.lake.rows import Rows
-from twin_store.lake.storage import Storage
-
-_MILLISECONDS = 1_000
+from twin_store.lake.storage import Storage, stamp
 
 
 def write_rows(storage: Storage, table: Table, rows: Rows, buckets: int, stem: str) -> list[DataFile]:
@@ -35,7 +31,7 @@ def write_rows(storage: Storage, table: Table, rows: Rows, buckets: int, stem: s
 
 def write_file(storage: Storage, table: Table, rows: pa.Table, day: int, bucket: int, stem: str) -> DataFile:
     """Write one file of rows, in `sort_order`, that all belong to `day` and `bucket`."""
-    path = f"{folder_of(table.name, day, bucket)}/{stem}-{_stamp()}.parquet"
+    path = f"{folder_of(table.name, day, bucket)}/{stem}-{stamp()}.parquet"
     size = storage.write_table(path, rows)
     return DataFile(path, table.name, day, bucket, rows.num_rows, size)
 
@@ -53,19 +49,9 @@ def sort_order(table: Table, rows: pa.Table, folders: pa.Array | None = None) ->
     return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in names])
 
 
-def written_at(path: str) -> float:
-    """When a file of `write_file` was begun, in epoch seconds."""
-    return int(path.rpartition("/")[2].removesuffix(".parquet").split("-")[-2]) / _MILLISECONDS
-
-
 def subjects_of(table: Table, rows: pa.Table) -> pa.ChunkedArray:
     """Whose each row is: the first of the table's subject columns that is set."""
     return pc.coalesce(*(rows[name] for name in table.subject))
-
-
-def _stamp() -> str:
-    """Milliseconds since 1970, by which a cleaning tells old orphans from files being written, and chance."""
-    return f"{time.time() * _MILLISECONDS:.0f}-{uuid.uuid4().hex[:12]}"
 
 
 def _buckets(subjects: Sequence[str | None], buckets: int) -> np.ndarray:

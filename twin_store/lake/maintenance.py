@@ -4,6 +4,7 @@ A generation is prepared beside the live one and published in one step, so a rea
 ones, never both. If somebody else published first, or a file was erased meanwhile, it is prepared again.
 """
 
+import math
 import time
 import uuid
 from collections import defaultdict
@@ -14,14 +15,18 @@ from datetime import datetime
 import pyarrow as pa
 
 from twin_store.lake.erasure import doubtful_files, holds_erased, rows_kept, union, with_other_names
-from twin_store.lake.files import sort_order, write_file, written_at
+from twin_store.lake.files import sort_order, write_file
 from twin_store.lake.layout import TABLES
 from twin_store.lake.manifest import DataFile, Generation, LakeLog, LakeState, OvertakenError, Superseded
 from twin_store.lake.rows import MICROSECONDS
-from twin_store.lake.storage import FileGoneError, LakeError, Storage
+from twin_store.lake.storage import DRAFTS_FOLDER, FileGoneError, LakeError, Storage, stamped_at
 
 TARGET_BYTES = 32 * 1024 * 1024
+TIER_BYTES = 64 * 1024
+TIER_FACTOR = 8
 GRACE_S = 24 * 3_600.0
+# Generations list what they put out of use so long; a file that lay unused longer is an orphan like any other.
+SUPERSEDED_KEPT_S = 7 * 24 * 3_600.0
 _ATTEMPTS_MAX = 5
 
 
@@ -42,14 +47,21 @@ def compact(
     *,
     target_bytes: int = TARGET_BYTES,
     files_min: int = 2,
-    grace_s: float = GRACE_S,
+    tiered: bool = False,
+    grace_s: float | None = GRACE_S,
 ) -> Maintained:
     """Merge the files of each day and bucket that has `files_min` or more smaller than `target_bytes`.
 
-    Erasures that are pending are carried out as well. Files out of use for `grace_s` seconds are removed: a
-    reader that began earlier than that fails and must be started again.
+    With `tiered`, only files of about the same size are merged, so that a row is rewritten a few times in its
+    life however often this runs. Erasures that are pending are carried out as well. Files out of use for
+    `grace_s` seconds are removed (None: none are, which saves listing the whole lake): a reader that began
+    earlier than that fails and must be started again.
     """
-    done = _publish_next(log, target_bytes, files_min, grace_s)
+    if grace_s is not None and grace_s > SUPERSEDED_KEPT_S:
+        raise ValueError(f"grace_s is {grace_s:.0f}: at most {SUPERSEDED_KEPT_S:.0f} seconds are remembered")
+    done = _publish_next(log, _Merging(target_bytes, files_min, tiered))
+    if grace_s is None:
+        return done
     before = time.time() - grace_s
     logs, data = log.obsolete(before), unused_files(log, before)
     log.storage.delete([*logs, *data])
@@ -62,38 +74,56 @@ def erase(log: LakeLog, customers: Mapping[str, datetime] | None = None) -> Main
     The files that held them, and all that are out of use, are removed at once: a reader that is at one of
     them fails and must be started again.
     """
+    state = log.load()
     asked = {who: int(until.timestamp() * MICROSECONDS) for who, until in (customers or {}).items()}
-    done = _publish_next(log, 0, 2, GRACE_S, asked)
+    if not (asked or state.pending_erasures):
+        return Maintained(state.generation.number, len(state.files), len(state.files), 0, 0, 0)
+    done = _publish_next(log, None, asked)
     data = [file.path for file in log.load().generation.superseded]
     log.storage.delete(data)
     return replace(done, files_removed=len(data))
 
 
 def unused_files(log: LakeLog, before: float) -> list[str]:
-    """Data files, no younger than `before` (epoch seconds), that no reader who loaded the lake since then knows.
+    """Files, no younger than `before` (epoch seconds), that no reader knows who loaded the lake since then.
 
     They were superseded, or a writer died before it committed them.
     """
-    listed = [name for table in TABLES for name in log.storage.names(table)]
+    listed = [name for folder in (*TABLES, DRAFTS_FOLDER) for name in log.storage.names(folder)]
     # Loaded after listing: what a writer commits in between is in the state and so kept.
     state = log.load()
     known = {file.path for file in state.files}
     known.update(file.path for file in state.generation.superseded if file.at > before)
-    return [name for name in listed if name not in known and written_at(name) <= before]
+    return [name for name in listed if name not in known and stamped_at(name) <= before]
+
+
+@dataclass(frozen=True)
+class _Merging:
+    """Which files are merged: those below `target_bytes`, `files_min` at a time or more."""
+
+    target_bytes: int
+    files_min: int
+    tiered: bool
+
+    def place(self, file: DataFile) -> tuple[str, int, int, int]:
+        """Files of one place may become one file."""
+        tier = max(0, int(math.log(max(file.bytes, 1) / TIER_BYTES, TIER_FACTOR))) if self.tiered else 0
+        return file.table, file.day, file.bucket, tier
 
 
 def _publish_next(
-    log: LakeLog, target_bytes: int, files_min: int, grace_s: float, asked: Mapping[str, int] | None = None
+    log: LakeLog, merging: _Merging | None, asked: Mapping[str, int] | None = None
 ) -> Maintained:
     for _ in range(_ATTEMPTS_MAX):
         state = log.load()
         work = _Work(log, _with_requests(log, state, asked or {}))
         try:
             work.erase()
-            work.merge(target_bytes, files_min)
+            if merging is not None:
+                work.merge(merging)
             if not work.is_needed():
                 return work.report(state.generation.number)
-            log.publish(work.generation(grace_s))
+            log.publish(work.generation())
         except (OvertakenError, FileGoneError):
             work.abandon()
             continue
@@ -137,18 +167,17 @@ class _Work:
             self._rows_erased += rows.num_rows - kept.num_rows
             self._replace([file], [kept] if kept.num_rows else [])
 
-    def merge(self, target_bytes: int, files_min: int) -> None:
-        """Merge small files of the same day and bucket into files of about `target_bytes`."""
-        folders: dict[tuple[str, int, int], list[DataFile]] = defaultdict(list)
+    def merge(self, merging: _Merging) -> None:
+        """Merge small files of the same day and bucket."""
+        places: dict[tuple[str, int, int, int], list[DataFile]] = defaultdict(list)
         for file in self._files.values():
-            if file.bytes < target_bytes:
-                folders[file.table, file.day, file.bucket].append(file)
-        for small in folders.values():
-            if len(small) >= files_min:
-                for group in _groups(small, target_bytes):
-                    self._replace(
-                        group, [pa.concat_tables([self._storage.read_table(f.path) for f in group])]
-                    )
+            if file.bytes < merging.target_bytes:
+                places[merging.place(file)].append(file)
+        for small in places.values():
+            if len(small) >= merging.files_min:
+                for group in _groups(small, merging.target_bytes):
+                    parts = [self._storage.read_table(file.path) for file in group]
+                    self._replace(group, [pa.concat_tables(parts)])
 
     def _replace(self, old: list[DataFile], new: list[pa.Table]) -> None:
         table = TABLES[old[0].table]
@@ -164,7 +193,7 @@ class _Work:
         """Whether the generation would differ from what readers see now, or shorten the chains."""
         return bool(self._written or self._rows_erased or self._state.tail or self._state.pending_erasures)
 
-    def generation(self, grace_s: float) -> Generation:
+    def generation(self) -> Generation:
         """The next generation, ready to publish."""
         now, last = time.time(), self._state.generation
         gone = [file.path for file in self._state.files if file.path not in self._files]
@@ -174,7 +203,7 @@ class _Work:
             files=sorted(self._files.values(), key=lambda file: file.path),
             erasures=self._state.erasures,
             superseded=[
-                *(file for file in last.superseded if file.at > now - grace_s),
+                *(file for file in last.superseded if file.at > now - SUPERSEDED_KEPT_S),
                 *(Superseded(path, now) for path in gone),
             ],
             writer=uuid.uuid4().hex,

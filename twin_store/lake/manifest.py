@@ -53,7 +53,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """The records [start, end) of one Kafka partition and the files they are in.
 
     `skipped` counts records that do not fit their contract, `dropped` those of customers already erased.
-    `erasures` holds the requests among the records: customer to epoch microseconds. Times are epoch seconds.
+    `erasures` holds the requests among the records: customer to epoch microseconds. `topic_id` is Kafka's own
+    for the topic, which a topic made anew under the same name does not share. Times are epoch seconds.
     """
 
     topic: str
@@ -66,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True):
     erasures: dict[str, int]
     writer: str
     written_at: float
+    topic_id: str = ""
     version: int = FORMAT_VERSION
 
 
@@ -77,6 +79,18 @@ class Reach(msgspec.Struct, frozen=True):
     end: int = 0
     skipped: int = 0
     dropped: int = 0
+    topic_id: str = ""
+
+    def after(self, manifest: Manifest) -> "Reach":
+        """How far it is with this manifest."""
+        return Reach(
+            self.topic,
+            self.partition,
+            manifest.end,
+            self.skipped + manifest.skipped,
+            self.dropped + manifest.dropped,
+            manifest.topic_id,
+        )
 
 
 class Superseded(msgspec.Struct, frozen=True):
@@ -181,9 +195,7 @@ class LakeLog:
         for source, chain in chains.items():
             reach = reaches.get(source, Reach(*source))
             for manifest in self._walk(chain, reach.end):
-                reach = Reach(
-                    *source, manifest.end, reach.skipped + manifest.skipped, reach.dropped + manifest.dropped
-                )
+                reach = reach.after(manifest)
                 tail.append(manifest)
                 for who, until in manifest.erasures.items():
                     erasures[who] = max(until, erasures.get(who, until))

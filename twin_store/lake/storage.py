@@ -7,6 +7,7 @@ leaves a moment in which two writers may both believe they were first.
 
 import io
 import os
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,18 @@ import pyarrow.parquet as pq
 
 COMPRESSION = "zstd"
 ROWS_PER_GROUP = 50_000
+DRAFTS_FOLDER = "_drafts"
+_MILLISECONDS = 1_000
+
+
+def stamp() -> str:
+    """The end of a name that nobody else uses: milliseconds since 1970, and chance."""
+    return f"{time.time() * _MILLISECONDS:.0f}-{uuid.uuid4().hex[:12]}"
+
+
+def stamped_at(path: str) -> float:
+    """When a name that ends in `stamp` was made, in epoch seconds."""
+    return int(path.split("-")[-2]) / _MILLISECONDS
 
 
 class LakeError(RuntimeError):
@@ -117,8 +130,10 @@ class Storage:
                 raise NameTakenError(path, there) from None
 
     def _create_local(self, final: Path, content: bytes) -> None:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        draft = final.with_name(f".{final.name}.{uuid.uuid4().hex}")
+        # Drafts lie apart: one that a dying process leaves behind must not be taken for an object.
+        draft = Path(self.full(f"{DRAFTS_FOLDER}/draft-{stamp()}"))
+        for folder in (final.parent, draft.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         try:
             with draft.open("xb") as file:
                 file.write(content)

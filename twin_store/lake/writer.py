@@ -40,6 +40,7 @@ class Flushed:
     """What one flush did: rows and files written, records that were no good, and the offsets now in the lake.
 
     `overtaken` are partitions that another writer has taken further: read them again from these offsets.
+    `manifests` is how many the lake had since its generation.
     """
 
     rows: int = 0
@@ -49,6 +50,7 @@ class Flushed:
     ends: dict[Source, int] = field(default_factory=dict)
     overtaken: dict[Source, int] = field(default_factory=dict)
     has_erasures: bool = False
+    manifests: int = 0
 
 
 class LakeWriter:
@@ -58,17 +60,22 @@ class LakeWriter:
         self,
         log: LakeLog,
         tables: Mapping[str, Table],
+        topic_ids: Mapping[str, str] | None = None,
         *,
         events_max: int = EVENTS_MAX,
         age_max_s: float = AGE_MAX_S,
         bytes_max: int = BYTES_MAX,
     ) -> None:
-        """`tables` says which table each Kafka topic fills. Raises `LakeError` if `log` is of no lake yet."""
+        """`tables` says which table each Kafka topic fills, `topic_ids` what id Kafka has given it.
+
+        Raises `LakeError` if `log` is of no lake yet.
+        """
         found = log.format()
         if found is None:
             raise LakeError(f"there is no lake at {log.storage.url}: establish one first")
         self._log = log
         self._tables = tables
+        self._topic_ids = topic_ids or {}
         self._buckets = found.buckets
         self._decoder = RowDecoder(found.currency)
         self._events_max, self._bytes_max, self._age_max_s = events_max, bytes_max, age_max_s
@@ -79,9 +86,17 @@ class LakeWriter:
         self._oldest: float | None = None
 
     def assign(self, sources: Iterable[Source]) -> dict[Source, int]:
-        """Take over partitions; the offset from which each must be read, as the manifests have it now."""
+        """Take over partitions; the offset from which each must be read, as the manifests have it now.
+
+        Raises:
+            LakeError: if the lake has read a topic of the same name but another id.
+        """
         state = self._log.load()
         starts = {source: state.end(source) for source in sources}
+        for source in starts:
+            reach = state.reaches.get(source)
+            if reach is not None and reach.topic_id not in ("", self._topic_ids.get(source[0], "")):
+                raise self._made_anew(source, reach.end)
         for (topic, partition), start in starts.items():
             self._pending[topic, partition] = _Pending(start, start, Batch(topic, partition))
         return starts
@@ -95,6 +110,10 @@ class LakeWriter:
         """Whether a partition is assigned: Kafka may hand over a record of one that was just given up."""
         return source in self._pending
 
+    def sources(self) -> list[Source]:
+        """The partitions that are assigned."""
+        return list(self._pending)
+
     def append(
         self,
         topic: str,
@@ -107,14 +126,11 @@ class LakeWriter:
         """Buffer one record; `timestamp` in epoch seconds. Offsets of a partition rise.
 
         Raises:
-            LakeError: if the lake already has an offset this high, so the topic cannot be the one it was.
+            LakeError: if the lake has this offset already, so the topic cannot be the one it was.
         """
         pending = self._pending[topic, partition]
         if offset < pending.end:
-            raise LakeError(
-                f"{topic}[{partition}] gave offset {offset}, the lake is at {pending.end}: the topic was made"
-                " anew since the lake was written; point TWINS_LAKE_URL at a new place"
-            )
+            raise self._made_anew((topic, partition), pending.end)
         pending.end = offset + 1
         pending.batch.offsets.append(offset)
         pending.batch.records.append(Record(key, value, timestamp))
@@ -167,9 +183,18 @@ class LakeWriter:
                 self._log.append(manifest)
             except OvertakenError:
                 overtaken[source] = manifest
-        return self._settle(manifests, overtaken)
+        return self._settle(manifests, overtaken, len(state.tail) + len(manifests))
 
-    def _settle(self, manifests: dict[Source, Manifest], overtaken: dict[Source, Manifest]) -> Flushed:
+    def _made_anew(self, source: Source, end: int) -> LakeError:
+        topic, partition = source
+        return LakeError(
+            f"the lake at {self._log.storage.url} is at offset {end} of {topic}[{partition}], but the topic was"
+            " made anew since: point TWINS_LAKE_URL at a new place"
+        )
+
+    def _settle(
+        self, manifests: dict[Source, Manifest], overtaken: dict[Source, Manifest], count: int
+    ) -> Flushed:
         """Empty the buffers of what is committed; restart those that were overtaken where the lake is now."""
         for source in manifests:
             pending = self._pending[source]
@@ -185,6 +210,7 @@ class LakeWriter:
             ends={(manifest.topic, manifest.partition): manifest.end for manifest in done},
             overtaken=restarts,
             has_erasures=any(manifest.erasures for manifest in done),
+            manifests=count,
         )
 
     def _write(self, pending: _Pending, state: LakeState) -> Manifest:
@@ -205,6 +231,7 @@ class LakeWriter:
             erasures=_requests(rows) if table is ERASURES else {},
             writer=self._id,
             written_at=time.time(),
+            topic_id=self._topic_ids.get(batch.topic, ""),
         )
 
     def _forget(self, pending: _Pending | None) -> None:

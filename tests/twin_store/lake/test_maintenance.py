@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.twin_store.lake.feed import Feed, click, new_writer, open_log, receipt
 from twin_store.lake import Lake, LakeError, compact, erase
 from twin_store.lake.manifest import Generation, LakeLog, LakeState, OvertakenError
-from twin_store.lake.storage import Storage
+from twin_store.lake.storage import DRAFTS_FOLDER, Storage, stamp
 
 ASKED = datetime(2024, 5, 2, 12, tzinfo=UTC)
 ERASE_ADA = {"customer_id": "ada", "requested_at": "2024-05-02T12:00:00Z"}
@@ -93,6 +94,18 @@ def test_files_of_a_writer_that_died_are_removed_when_they_are_old(url: str) -> 
     assert compact(open_log(url)).files_removed == 0
     assert compact(open_log(url), grace_s=0.0).files_removed == 1
     assert orphan not in data_files(url)
+
+
+def test_drafts_of_a_process_that_died_are_in_nobodys_way(tmp_path: Path) -> None:
+    url = str(tmp_path)
+    write_small_files(url, flushes=1)
+    draft = tmp_path / DRAFTS_FOLDER / f"draft-{stamp()}"
+    draft.write_bytes(b"half a manif")
+    assert len(rows(url)) == 3
+    compact(open_log(url))
+    assert draft.exists()
+    compact(open_log(url), grace_s=0.0)
+    assert not draft.exists()
 
 
 def test_a_writer_goes_on_after_the_chain_was_shortened(url: str) -> None:
