@@ -18,9 +18,11 @@ from streams.errors import TwinsError
 COMMANDS: dict[str, tuple[str, str]] = {
     "broker": ("streams.cli.broker", "Start, stop and inspect the local Kafka broker."),
     "topics": ("streams.cli.topics", "Create and reconcile the Kafka topics."),
+    "ingest": ("streams.cli.ingest", "Publish a retailer's own file by a column mapping."),
     "replay": ("streams.cli.replay", "Publish a data set as live events, with faults on request."),
     "contracts": ("streams.cli.contracts", "Export the message contracts."),
     "dlq": ("streams.cli.dlq", "List, show and replay messages that could not be used."),
+    "lake": ("streams.cli.lake", "Inspect and tidy the event lake."),
     "config": ("streams.cli.config", "Print the settings in force and where each came from."),
 }
 
