@@ -71,6 +71,10 @@ class Lake:
         """Per Kafka topic (by its full name) and partition, the next offset that is not in the lake."""
         return {source: reach.end for source, reach in self._state.reaches.items()}
 
+    def scan(self, table: Table, selection: Selection) -> pl.LazyFrame:
+        """The selected rows of any table, as they are stored."""
+        return scan(self.log.storage, self._state, table, selection, self.format.buckets)
+
     def scan_transactions(
         self,
         from_: datetime | None = None,
@@ -82,7 +86,7 @@ class Lake:
 
         A row a record, `lines` a list of structs, money as it was sent.
         """
-        return self._scan(TRANSACTIONS, Selection(from_, until, customers, bucket))
+        return self.scan(TRANSACTIONS, Selection(from_, until, customers, bucket))
 
     def scan_lines(
         self,
@@ -114,19 +118,19 @@ class Lake:
         bucket: int | None = None,
     ) -> pl.LazyFrame:
         """Clicks with `from_` <= occurred_at < `until`; `customers` may hold anonymous ids too."""
-        return self._scan(CLICKS, Selection(from_, until, customers, bucket))
+        return self.scan(CLICKS, Selection(from_, until, customers, bucket))
 
     def scan_customers(
         self, as_of: datetime | None = None, customers: Collection[str] | None = None
     ) -> pl.LazyFrame:
         """Each customer's record as it stood at `as_of` (now, if None); `demographics` is a JSON object's text."""
-        frame = self._scan(CUSTOMERS, Selection(None, _after(as_of), customers))
+        frame = self.scan(CUSTOMERS, Selection(None, _after(as_of), customers))
         frame = decoded(latest(frame, CUSTOMERS, "customer_id"), CUSTOMERS)
         return frame.with_columns(pl.col("value").str.json_path_match("$.demographics").alias("demographics"))
 
     def scan_catalog(self, as_of: datetime | None = None) -> pl.LazyFrame:
         """Each product as it stood at `as_of` (now, if None), without those deleted by then."""
-        frame = latest(self._scan(CATALOG, Selection(None, _after(as_of))), CATALOG, "sku")
+        frame = latest(self.scan(CATALOG, Selection(None, _after(as_of))), CATALOG, "sku")
         return decoded(frame.filter(pl.col("value").is_not_null()), CATALOG)
 
     def scan_promotions(self, as_of: datetime | None = None, from_: datetime | None = None) -> pl.LazyFrame:
@@ -134,7 +138,7 @@ class Lake:
 
         With `from_`, only those that started then or later: a year of displays is too much to hold at once.
         """
-        frame = self._scan(PROMOTIONS, Selection(from_, _after(as_of)))
+        frame = self.scan(PROMOTIONS, Selection(from_, _after(as_of)))
         newest = frame.sort("topic", "partition", "offset")
         return decoded(newest.unique(subset="promotion_id", keep="last", maintain_order=True), PROMOTIONS)
 
@@ -145,7 +149,7 @@ class Lake:
         customers: Collection[str] | None = None,
     ) -> pl.LazyFrame:
         """Answers with `from_` <= as_of < `until`; the whole message is in `value`."""
-        return decoded(self._scan(PREDICTIONS, Selection(from_, until, customers)), PREDICTIONS)
+        return decoded(self.scan(PREDICTIONS, Selection(from_, until, customers)), PREDICTIONS)
 
     def scan_outcomes(
         self,
@@ -154,7 +158,7 @@ class Lake:
         customers: Collection[str] | None = None,
     ) -> pl.LazyFrame:
         """What followed the answers with `from_` <= as_of < `until`; the whole message is in `value`."""
-        return decoded(self._scan(OUTCOMES, Selection(from_, until, customers)), OUTCOMES)
+        return decoded(self.scan(OUTCOMES, Selection(from_, until, customers)), OUTCOMES)
 
     def iter_customer_events(self, customer: str) -> Iterator[LakeEvent]:
         """Her receipts, clicks, records and erasures in the order of topic, partition and offset.
@@ -164,15 +168,12 @@ class Lake:
         chosen = Selection(customers=[customer])
         found: list[tuple[Table, dict[str, Any]]] = []
         for table in (TRANSACTIONS, CLICKS, CUSTOMERS, ERASURES):
-            found += [(table, row) for row in self._scan(table, chosen).collect().iter_rows(named=True)]
+            found += [(table, row) for row in self.scan(table, chosen).collect().iter_rows(named=True)]
         found.sort(key=lambda item: (item[1]["topic"], item[1]["partition"], item[1]["offset"]))
         for table, row in found:
             yield LakeEvent(
                 row["topic"], row["partition"], row["offset"], row["received_at"], _message(table, row)
             )
-
-    def _scan(self, table: Table, selection: Selection) -> pl.LazyFrame:
-        return scan(self.log.storage, self._state, table, selection, self.format.buckets)
 
 
 def _after(as_of: datetime | None) -> datetime | None:
