@@ -1,4 +1,4 @@
-"""`kill -9` of the lake writer, again and again, while records keep coming: each is in the lake once."""
+"""`kill -9` of the lake writer or of the broker, while records keep coming: each is in the lake once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from streams.broker import DevBroker, free_port
 from streams.kafka import Publisher
 from streams.settings import Settings
 from streams.topic_admin import apply_topics
@@ -75,7 +76,7 @@ def numbers(lake: Lake) -> tuple[list[int], list[int]]:
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.long)])
 def test_killed_at_random_points(settings: Settings, tmp_path: Path, kills: int) -> None:
     apply_topics(settings)
     chance, log, total = random.Random(SEED), tmp_path / "writer.log", 0
@@ -98,5 +99,33 @@ def test_killed_at_random_points(settings: Settings, tmp_path: Path, kills: int)
         wait_until(settings, log, 2 * total)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
+    everything = list(range(total))
+    assert numbers(Lake(settings.lake)) == (everything, everything)
+
+
+@pytest.mark.broker
+@pytest.mark.long
+def test_the_broker_is_killed_under_it(offline_settings: Settings, tmp_path: Path) -> None:
+    """The writer is not touched: it waits, comes back by itself and goes on where it was."""
+    broker = DevBroker(tmp_path / "broker", free_port())
+    broker.start()
+    settings = offline_settings.model_copy(update={"kafka_bootstrap": broker.bootstrap})
+    apply_topics(settings)
+    chance, log, total = random.Random(SEED), tmp_path / "writer.log", 0
+    writer = start_writer(settings, log)
+    try:
+        with Publisher(settings) as publisher:
+            for _ in range(3):
+                publish(publisher, range(total, total + RECORDS_PER_LIFE), chance)
+                wait_until(settings, log, 2 * total + 1)
+                total += RECORDS_PER_LIFE
+                broker.kill()
+                broker.start()
+        wait_until(settings, log, 2 * total)
+        assert writer.poll() is None, log.read_text()
+    finally:
+        writer.kill()
+        writer.wait()
+        broker.stop()
     everything = list(range(total))
     assert numbers(Lake(settings.lake)) == (everything, everything)

@@ -14,7 +14,7 @@ from tests.twin_store.lake.feed import PARTITIONS, TOPICS, Feed, click, new_writ
 from twin_store.lake import Lake, LakeError, LakeFormat, LakeWriter, bucket_of, compact
 from twin_store.lake.storage import Storage
 
-SEEDS = 30
+SEEDS = 20
 
 
 class Crash(BaseException):
