@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from streams.kafka import consumer, group_name, partitions_of, read_to_end, topic_name
 from streams.settings import Settings
@@ -121,6 +121,17 @@ def told(profiles: Mapping[str, dict]) -> Truth:
 
 def lag(settings: Settings, group: str, topic: Topic) -> int:
     """Records of a topic that the group has not committed."""
+    try:
+        return _lag(settings, group, topic)
+    except KafkaException as error:
+        # A topic just made, or a broker just back, may not have a leader yet.
+        if not error.args[0].retriable():
+            raise
+        time.sleep(0.5)
+        return lag(settings, group, topic)
+
+
+def _lag(settings: Settings, group: str, topic: Topic) -> int:
     reader = consumer(settings, group)
     try:
         name = topic_name(settings, topic)
