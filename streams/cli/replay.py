@@ -45,6 +45,9 @@ def complete_journey(
     ] = None,
     promotions: Annotated[bool, typer.Option(help="Displays, mailers, coupons and campaigns.")] = True,
     displays: Annotated[bool, typer.Option(help="Of the promotions: the displays and mailers.")] = True,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="The receipts so many times, each time 53 weeks later with other ids.")
+    ] = 1,
     chaos: Annotated[
         str | None,
         typer.Option(help="Faults: duplicates=0.1,out_of_order=0.2,late=7d,poison=0.01,seed=1"),
@@ -61,6 +64,7 @@ def complete_journey(
         parse_customers(customers),
         wanted,
         displays,
+        rounds,
     )
     report = ChaosReport()
     with stop_on_interrupt() as stop, _Progress(hidden=as_json) as progress:

@@ -40,6 +40,7 @@ class CompleteJourney:
         customers: int | Sequence[str] | None = None,
         topics: Collection[Topic] = PUBLISHED,
         displays: bool = True,
+        rounds: int = 1,
     ) -> Iterator[Record]:
         """What happened from `from_` up to, not including, `until`, in time order.
 
@@ -52,6 +53,7 @@ class CompleteJourney:
                 receipts, demographics and places in audiences, and the displays of the stores they visit.
             topics: which topics to fill.
             displays: whether to publish displays and mailers, 23 million items in a year.
+            rounds: how many times the receipts come, each time 53 weeks later under other transaction ids.
 
         Raises:
             UsageError: for an unknown customer, or bounds that leave nothing.
@@ -68,7 +70,7 @@ class CompleteJourney:
             if displays:
                 streams.append(display_records(self._tables, self._stores(households), window))
         if TRANSACTIONS in topics:
-            streams.append(receipt_records(self._tables, households, window))
+            streams.append(receipt_records(self._tables, households, window, rounds))
         return in_time_order(*streams)
 
     def customers(self, count: int | None = None) -> list[str]:

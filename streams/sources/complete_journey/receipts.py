@@ -14,20 +14,27 @@ from streams.sources.json_columns import fill, fill_if, instant, money
 from streams.sources.record import Record
 from streams.topics import TRANSACTIONS
 
+ROUND_SECONDS = 53 * 7 * 86_400  # a year in whole weeks, longer than the data set
 SLICE_SECONDS = 7 * 86_400  # receipts are built a week at a time, so that the first is there at once
 
 
-def receipt_records(tables: Tables, households: list[int] | None, window: Window) -> Iterator[Record]:
-    """Every receipt of the window in time order, coupons attached to the lines that redeem them."""
+def receipt_records(
+    tables: Tables, households: list[int] | None, window: Window, rounds: int = 1
+) -> Iterator[Record]:
+    """Every receipt of the window in time order, coupons attached to the lines that redeem them.
+
+    With more rounds they come again, each time `ROUND_SECONDS` later and under ids that end in the round's number.
+    """
     lines = _with_coupons(tables, _load_lines(tables, households))
     lines = lines.filter(pl.col("at") >= window.start)
     if window.end is not None:
         lines = lines.filter(pl.col("at") < window.end)
     slices = lines.group_by(pl.col("at") // SLICE_SECONDS, maintain_order=True).len()["len"]
-    offset = 0
-    for length in slices:
-        yield from _records(_encode(lines.slice(offset, length)))
-        offset += length
+    for repeat in range(rounds):
+        offset = 0
+        for length in slices:
+            yield from _records(_encode(lines.slice(offset, length), repeat))
+            offset += length
 
 
 def _load_lines(tables: Tables, households: list[int] | None) -> pl.DataFrame:
@@ -95,8 +102,11 @@ def coupon_id() -> pl.Expr:
     return fill("coupon-{}-{}", "campaign_id", "coupon_upc")
 
 
-def _encode(lines: pl.DataFrame) -> pl.DataFrame:
+def _encode(lines: pl.DataFrame, repeat: int) -> pl.DataFrame:
     """One row a basket: key, value (bytes), at, lines, net."""
+    if repeat:
+        again = fill(f"{{}}-{repeat}", "basket_id").alias("basket_id")
+        lines = lines.with_columns(pl.col("at") + repeat * ROUND_SECONDS, again)
     return (
         lines.with_columns(_line_json().alias("json"))
         .group_by("basket_id", maintain_order=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -223,6 +223,18 @@ def test_what_runs_already_is_published_first(journey: CompleteJourney) -> None:
     ]
     assert {m.promotion_id for m in running if m.kind == "campaign"} == {"campaign-27"}
     assert all(message.ends_at > MARCH for message in running)
+
+
+def test_a_second_round_is_a_year_later_with_other_ids(journey: CompleteJourney) -> None:
+    once = list(journey.records(customers=["900"], topics=[TRANSACTIONS]))
+    twice = list(journey.records(customers=["900"], topics=[TRANSACTIONS], rounds=2))
+    assert twice[: len(once)] == once
+    for first, second in zip(once, twice[len(once) :], strict=True):
+        before, after = decode(Transaction, first.value), decode(Transaction, second.value)
+        assert after.transaction_id == f"{before.transaction_id}-1"
+        assert after.occurred_at - before.occurred_at == timedelta(weeks=53)
+        assert after.lines == before.lines
+        assert second.at_seconds == epoch_seconds(after.occurred_at)
 
 
 def test_a_sample_of_customers_is_stable_and_nested(journey: CompleteJourney) -> None:
