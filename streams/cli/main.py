@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "contracts": ("streams.cli.contracts", "Export the message contracts."),
     "dlq": ("streams.cli.dlq", "List, show and replay messages that could not be used."),
     "lake": ("streams.cli.lake", "Inspect and tidy the event lake."),
+    "products": ("streams.cli.products", "Search the product index, or build it again."),
     "config": ("streams.cli.config", "Print the settings in force and where each came from."),
 }
 

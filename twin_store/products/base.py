@@ -8,7 +8,7 @@ message does not bring it back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -121,7 +121,13 @@ class ProductIndex(Protocol):
     """Vectors and payload of all products, safe to use from several threads.
 
     Every method may raise `ProductIndexError`.
+
+    Attributes:
+        position: what `checkpoint` recorded last; empty if nothing is recorded, or never is.
     """
+
+    @property
+    def position(self) -> Mapping[str, int]: ...
 
     def apply(self, changes: Sequence[Change]) -> int:
         """Apply changes in order; returns how many products changed. Applying one again changes nothing."""
@@ -140,6 +146,12 @@ class ProductIndex(Protocol):
 
     def count(self) -> int:
         """Products that can be retrieved."""
+
+    def checkpoint(self, position: Mapping[str, int]) -> None:
+        """Make everything applied durable, and record the caller's `position` if this index keeps it."""
+
+    def discard(self) -> None:
+        """Empty the index and forget its position."""
 
     def maintain(self) -> None:
         """Housekeeping between batches; returns at once."""

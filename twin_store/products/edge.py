@@ -62,11 +62,6 @@ class EdgeIndex:
         """What `checkpoint` recorded last: the next offset to read, by name of the source's partition."""
         return dict(self._files.state.position)
 
-    @property
-    def saved_at(self) -> float:
-        """Seconds since 1970 of the last checkpoint; 0 if there was none."""
-        return self._files.state.saved_at
-
     def apply(self, changes: Sequence[Change]) -> int:
         """See `ProductIndex.apply`."""
         changed = 0
@@ -118,7 +113,6 @@ class EdgeIndex:
             if self._shard is not None:
                 self._shard.flush()
                 files.state.position = dict(position)
-                files.state.saved_at = time.time()
                 files.save()
 
     def maintain(self) -> None:

@@ -33,7 +33,6 @@ class EdgeState:
         shard: folder name of the generation in force; empty before the first point.
         dimension: length of its vectors.
         unindexed: vectors written since the graph was built, which searches compare one by one.
-        saved_at: seconds since 1970 of the last checkpoint.
     """
 
     model: str
@@ -41,7 +40,6 @@ class EdgeState:
     shard: str = ""
     dimension: int = 0
     unindexed: int = 0
-    saved_at: float = 0.0
     position: dict[str, int] = field(default_factory=dict)
 
 
@@ -113,6 +111,6 @@ def _locked(path: Path) -> IO[str]:
     except OSError:
         file.close()
         raise ProductIndexError(
-            f"{path.parent}: another process has this index open; give each process a folder of its own"
+            f"{path.parent}: another process has this index open; let it end first, or give each a folder of its own"
         ) from None
     return file

@@ -45,6 +45,19 @@ def vector_message(item: CatalogItem, text_hash: str, model: str, vector: Vector
     )
 
 
+def catalog_part(said: CatalogItem | ProductVector, text_hash: str, digits: int) -> CatalogPart:
+    """What an index keeps of what the catalogue said; money with `digits` minor digits."""
+    return CatalogPart(
+        name=said.name,
+        text_hash=text_hash,
+        section=said.section,
+        item_type=said.item_type,
+        brand=said.brand,
+        list_price=None if said.list_price is None else to_minor(said.list_price, digits),
+        stocked_at=None if said.stocked_at is None else tuple(said.stocked_at),
+    )
+
+
 def catalog_change(payload: bytes | None, digits: int) -> tuple[CatalogChange, str]:
     """The change that a `ProductVector` message is, and the model that made its vector.
 
@@ -55,15 +68,7 @@ def catalog_change(payload: bytes | None, digits: int) -> tuple[CatalogChange, s
         vector = decode_vector(message.vector)
     except ValueError as error:
         raise BadMessage(str(error), "vector") from None
-    catalog = CatalogPart(
-        name=message.name,
-        text_hash=message.text_hash,
-        section=message.section,
-        item_type=message.item_type,
-        brand=message.brand,
-        list_price=None if message.list_price is None else to_minor(message.list_price, digits),
-        stocked_at=None if message.stocked_at is None else tuple(message.stocked_at),
-    )
+    catalog = catalog_part(message, message.text_hash, digits)
     return CatalogChange(message.sku, message.revision, vector, catalog), message.model
 
 

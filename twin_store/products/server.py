@@ -7,7 +7,7 @@ only where the point is still at that version. A write that lost a race is seen 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 
@@ -52,6 +52,7 @@ class ServerIndex:
         """
         self._client = client
         self._collection = collection
+        self._dimension = dimension
         self._local_mode = local_mode
         with self._talking():
             if dimension is not None:
@@ -120,17 +121,27 @@ class ServerIndex:
         with self._talking():
             return self._client.count(self._collection, count_filter=has_vector, exact=True).count
 
+    @property
+    def position(self) -> Mapping[str, int]:
+        """Nothing: many may write, and whoever does reads from the beginning. What is there already is a read."""
+        return {}
+
+    def checkpoint(self, position: Mapping[str, int]) -> None:
+        """Nothing to do: what the server has taken is durable."""
+
+    def discard(self) -> None:
+        """Delete the collection with everything in it; a writer creates it anew."""
+        with self._talking():
+            self._client.delete_collection(self._collection)
+            if self._dimension is not None:
+                self._require_collection(self._dimension)
+
     def maintain(self) -> None:
         """Nothing to do: the server keeps house by itself."""
 
     def close(self) -> None:
         """See `ProductIndex.close`."""
         self._client.close()
-
-    def discard(self) -> None:
-        """Delete the collection, with everything in it."""
-        with self._talking():
-            self._client.delete_collection(self._collection)
 
     def _apply(self, changes: Sequence[Change]) -> int:
         skus = [change.sku for change in changes]

@@ -218,6 +218,14 @@ class ProductIndexConformance:
         index.apply([item(f"a{number}", text="the same") for number in range(20)])
         assert sorted(found(index, k=20)) == sorted(f"a{number}" for number in range(20))
 
+    def test_discarding_empties_it(self, index: ProductIndex) -> None:
+        index.apply([item("a"), sold("b")])
+        index.checkpoint({"source": 1})
+        index.discard()
+        assert (index.count(), dict(index.position)) == (0, {})
+        index.apply([item("b", revision=1)])
+        assert found(index) == ["b"]
+
     def test_similar_products_leave_out_the_one_asked_about(self, index: ProductIndex) -> None:
         index.apply([item("a"), item("b", towards(1.0, 0.1)), item("c", towards(0.0, 1.0))])
         retrieval = ProductRetrieval(index)

@@ -37,7 +37,6 @@ def test_everything_and_the_position_survive_a_restart(tmp_path: Path) -> None:
     index.close()
     again = EdgeIndex(tmp_path, MODEL)
     assert again.position == {"vectors-0": 17}
-    assert again.saved_at > 0
     assert found(again) == ["b"]
     again.apply([item("a", revision=1)])  # the tombstone survived too
     assert again.count() == 1
@@ -87,17 +86,6 @@ def test_a_damaged_shard_starts_empty_at_no_position(tmp_path: Path) -> None:
     again.apply([item("a")])
     assert found(again) == ["a"]
     again.close()
-
-
-def test_discarding_empties_it(tmp_path: Path) -> None:
-    index = EdgeIndex(tmp_path, MODEL)
-    index.apply([item("a")])
-    index.checkpoint({"vectors-0": 1})
-    index.discard()
-    assert (index.count(), index.position) == (0, {})
-    index.apply([item("b")])
-    assert found(index) == ["b"]
-    index.close()
 
 
 KILLED = """
