@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -220,15 +220,23 @@ def partition_for(key: bytes, partitions: int) -> int:
     return int(murmur2(key, partitions))
 
 
-def read_to_end(settings: Settings, topic: Topic, timeout_s: float = FLUSH_TIMEOUT_S) -> Iterator[Message]:
+def read_to_end(
+    settings: Settings,
+    topic: Topic,
+    timeout_s: float = FLUSH_TIMEOUT_S,
+    only: Collection[int] | None = None,
+) -> Iterator[Message]:
     """Every committed record of a topic, from its beginning to its end as it is when the end is reached.
 
-    Records of one partition come in order. Raises `KafkaReadError` after `timeout_s` without an answer.
+    Records of one partition come in order; `only` names the partitions to read. Raises `KafkaReadError` after
+    `timeout_s` without an answer.
     """
     name = topic_name(settings, topic)
     reader = consumer(settings, "reader", partition_eof=True)
     try:
         open_partitions = set(partitions_of(reader, name, timeout_s))
+        if only is not None:
+            open_partitions &= set(only)
         reader.assign([TopicPartition(name, partition, OFFSET_BEGINNING) for partition in open_partitions])
         heard = time.monotonic()
         while open_partitions:
