@@ -3,16 +3,19 @@
 A lane subscribes to one lead topic. With partition p of the lead come partition p of its companion topics and
 the handler's state of p, so what belongs to one customer is always together and moves together. Nothing is in
 flight while partitions move: rebalance callbacks run inside `poll`, between two transactions.
+
+A lane may also follow changelogs: partition p of each comes along too, read from where the handler's copy of it
+ends, and its offsets are nobody's business but the handler's.
 """
 
+import functools
 import gc
 import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -24,6 +27,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from streams.batch import Batch, Handler, Source, next_offset
 from streams.errors import TwinsError
 from streams.kafka import Headers, consumer, producer, topic_name
 from streams.settings import Settings
@@ -34,54 +38,11 @@ KAFKA_TIMEOUT_S = 30.0
 RETRY_S = 0.5
 COLLECT_EVERY_S = 30.0
 _log = logging.getLogger(__name__)
-
-Source = tuple[Topic, int]
-"""A topic and a partition."""
+T = TypeVar("T")
 
 
 class FencedError(TwinsError):
     """Another process took over this lane's transactional id; this one must not write any more."""
-
-
-@dataclass
-class Batch:
-    """Records taken together: by source, each source's in order of offset."""
-
-    records: dict[Source, list[Message]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.records.values()))
-
-
-class Outbox(Protocol):
-    """Where a handler puts what it publishes; it all becomes visible with the commit, or never."""
-
-    def send(
-        self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers = (), partition: int = -1
-    ) -> None:
-        """Publish one record."""
-
-
-class Handler(Protocol):
-    """What a lane does with its batches. All calls come from the lane's thread, one at a time."""
-
-    def assigned(self, partition: int) -> None:
-        """Partition p of the lead and the companions is ours: open its state."""
-
-    def revoked(self, partition: int) -> None:
-        """Partition p is no longer ours, or the lane stops: close its state."""
-
-    def due(self) -> bool:
-        """Whether there is something to do without new records; an empty batch is handled then."""
-
-    def handle(self, batch: Batch, outbox: Outbox) -> Iterable[Source]:
-        """Handle a batch; returns the sources whose offsets must not be committed yet."""
-
-    def committed(self) -> None:
-        """The batch and all it sent are committed."""
-
-    def aborted(self) -> None:
-        """The batch never happened; its records will come again."""
 
 
 class Lane:
@@ -91,6 +52,10 @@ class Lane:
         name: the consumer group, and with `member` the transactional id.
         member: stable over restarts of the same process and different between processes of a group, so that
             a restart aborts what its last run left open.
+        batch_max: most records of the lead and the companions in one batch.
+        on_batch: called after each batch with its records and the seconds it took.
+        on_round: called again and again, busy or not: the sign of life.
+        followed: changelogs to follow, and from which offset on in a partition. They are handled at least once.
     """
 
     def __init__(
@@ -104,17 +69,22 @@ class Lane:
         batch_max: int,
         linger_ms: int,
         on_batch: Callable[[int, float], None] | None = None,
+        on_round: Callable[[], None] | None = None,
+        followed: Mapping[Topic, Callable[[int], int]] | None = None,
     ) -> None:
         self._settings = settings
         self._name, self._member = name, member
         self._lead, self._companions = lead, companions
-        self._topics = {topic_name(settings, t): t for t in (lead, *companions)}
+        self._followed = followed or {}
+        self._topics = {topic_name(settings, t): t for t in (lead, *companions, *self._followed)}
         self._handler = handler
         self._batch_max, self._linger_s = batch_max, linger_ms / 1000
         self._on_batch = on_batch or (lambda _count, _seconds: None)
+        self._on_round = on_round or (lambda: None)
         self._next: dict[Source, int] = {}
         self._committed: dict[Source, int] = {}
         self._names: dict[Topic, str] = {t: n for n, t in self._topics.items()}
+        self._followed_names = {self._names[topic] for topic in self._followed}
         self._consumer: Consumer
         self._producer: Producer
 
@@ -130,7 +100,16 @@ class Lane:
     def end_offset(self, topic: Topic, partition: int) -> int:
         """The offset that the next record of a partition will get."""
         end = TopicPartition(topic_name(self._settings, topic), partition)
-        return int(self._consumer.get_watermark_offsets(end, KAFKA_TIMEOUT_S, cached=False)[1])
+        read = functools.partial(self._consumer.get_watermark_offsets, end, KAFKA_TIMEOUT_S, cached=False)
+        return int(self._retry("end offset", read)[1])
+
+    def heard_end(self, topic: Topic, partition: int) -> int:
+        """The end of a partition as the last fetch told it: at or after every transaction read so far.
+
+        Below 0 before the first fetch.
+        """
+        end = TopicPartition(topic_name(self._settings, topic), partition)
+        return int(self._consumer.get_watermark_offsets(end, cached=True)[1])
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set: batch after batch.
@@ -140,7 +119,7 @@ class Lane:
         """
         self._producer = producer(self._settings, transactional_id=f"{self._name}-{self._member}")
         self._retry("init_transactions", lambda: self._producer.init_transactions(KAFKA_TIMEOUT_S))
-        self._consumer = consumer(self._settings, self._name)
+        self._consumer = consumer(self._settings, self._name, partition_eof=bool(self._followed))
         self._consumer.subscribe(
             [self._names[self._lead]], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._lost
         )
@@ -148,8 +127,9 @@ class Lane:
         collected = time.monotonic()
         try:
             while not stop.is_set():
-                batch = self._take()
-                if len(batch) or self._handler.due():
+                batch = self._take(0.0 if self._handler.due() else POLL_S)
+                self._on_round()
+                if batch or self._handler.due():
                     started = time.monotonic()
                     self._transact(batch)
                     self._on_batch(len(batch), time.monotonic() - started)
@@ -162,28 +142,46 @@ class Lane:
             self._next.clear()
             self._consumer.close()
 
-    def _take(self) -> Batch:
+    def _take(self, wait_s: float) -> Batch:
         """The next records: the first as soon as it comes, the others that come within the linger."""
-        first = self._consumer.poll(POLL_S)
+        first = self._consumer.poll(wait_s)
         if first is None:
             return Batch()
+        deadline = time.monotonic() + self._linger_s
         messages = [first]
-        if self._batch_max > 1:
-            messages += self._consumer.consume(self._batch_max - 1, self._linger_s)
+        room = self._batch_max - 1
+        while room > 0:
+            taken = self._consumer.consume(room, max(0.0, deadline - time.monotonic()))
+            messages += taken
+            # What is followed takes no room: it is applied, not answered.
+            room -= (
+                sum(m.topic() not in self._followed_names for m in taken) if self._followed else len(taken)
+            )
+            if time.monotonic() >= deadline:
+                break
+        return self._batch_of(messages)
+
+    def _batch_of(self, messages: list[Message]) -> Batch:
         records: dict[tuple[str | None, int | None], list[Message]] = defaultdict(list)
+        batch = Batch()
         for message in messages:
             error = message.error()
-            if error is not None:
-                _report(error)
-            else:
+            if error is None:
                 records[message.topic(), message.partition()].append(message)
-        batch = Batch()
+            elif error.code() != KafkaError._PARTITION_EOF:
+                _report(error)
+            elif (topic := self._topics[message.topic() or ""]) in self._followed:
+                batch.ends[(topic, message.partition() or 0)] = message.offset() or 0
         for (name, partition), taken in records.items():
-            source = (self._topics[name or ""], partition or 0)
-            # Records may still come from a partition that was given up while they waited in the queue.
-            if source in self._next:
-                batch.records[source] = taken
+            batch.records[(self._topics[name or ""], partition or 0)] = taken
+        # Records may still come from a partition that was given up while they waited in the queue.
+        batch.records = {s: taken for s, taken in batch.records.items() if self._has(s)}
+        batch.ends = {s: offset for s, offset in batch.ends.items() if self._has(s)}
         return batch
+
+    def _has(self, source: Source) -> bool:
+        topic, partition = source
+        return source in self._next or (topic in self._followed and (self._lead, partition) in self._next)
 
     def _transact(self, batch: Batch) -> None:
         """One transaction. Its steps:
@@ -193,11 +191,14 @@ class Lane:
         """
         self._producer.begin_transaction()
         try:
-            held = set(self._handler.handle(batch, self))
+            undone = self._handler.handle(batch, self)
             for source, messages in batch.records.items():
-                self._next[source] = next_offset(messages)
-            moved = {s: o for s, o in self._next.items() if s not in held and o != self._committed.get(s)}
-            self._retry("send offsets", lambda: self._send_offsets(moved))
+                if source in self._next:
+                    self._next[source] = next_offset(messages)
+            done = {s: undone.get(s, o) for s, o in self._next.items()}
+            moved = {s: o for s, o in done.items() if o is not None and o != self._committed.get(s)}
+            if moved:
+                self._retry("send offsets", lambda: self._send_offsets(moved))
             self._retry("commit", lambda: self._producer.commit_transaction(KAFKA_TIMEOUT_S))
         except KafkaException as exception:
             self._abort(exception)
@@ -226,7 +227,7 @@ class Lane:
         metadata = self._consumer.consumer_group_metadata()
         self._producer.send_offsets_to_transaction(positions, metadata, KAFKA_TIMEOUT_S)
 
-    def _retry(self, what: str, call: Callable[[], None]) -> None:
+    def _retry(self, what: str, call: Callable[[], T]) -> T:
         """Call until it succeeds; what is retriable is retried while the transaction can still live."""
         deadline = time.monotonic() + self._settings.transaction_timeout_ms / 1000
         while True:
@@ -276,7 +277,12 @@ class Lane:
         for tp in positions:
             source = (self._topics[tp.topic], tp.partition)
             self._next[source] = self._committed[source] = tp.offset
-        consumer_.incremental_assign(positions)
+        copies = [
+            TopicPartition(self._names[topic], tp.partition, start(tp.partition))
+            for tp in given
+            for topic, start in self._followed.items()
+        ]
+        consumer_.incremental_assign([*positions, *copies])
         _log.info("%s: assigned partitions %s", self._name, sorted(tp.partition for tp in given))
 
     def _revoke(self, consumer_: Consumer, taken: list[TopicPartition]) -> None:
@@ -284,7 +290,8 @@ class Lane:
             return
         leaving = {tp.partition for tp in taken}
         sources = [source for source in self._next if source[1] in leaving]
-        consumer_.incremental_unassign([TopicPartition(self._names[t], p) for t, p in sources])
+        copies = [(topic, partition) for topic in self._followed for partition in leaving]
+        consumer_.incremental_unassign([TopicPartition(self._names[t], p) for t, p in (*sources, *copies)])
         for source in sources:
             del self._next[source]
             del self._committed[source]
@@ -296,13 +303,6 @@ class Lane:
         # Between transactions there is nothing to abort; what was handled is committed or was aborted.
         _log.warning("%s: lost partitions %s", self._name, sorted(tp.partition for tp in taken))
         self._revoke(consumer_, taken)
-
-
-def next_offset(messages: list[Message]) -> int:
-    """The offset after the last of one partition's records."""
-    offset = messages[-1].offset()
-    assert offset is not None, "a consumed record has an offset"
-    return offset + 1
 
 
 def _report(error: KafkaError) -> None:

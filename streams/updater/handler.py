@@ -3,14 +3,14 @@
 import base64
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 
 import numpy as np
 from confluent_kafka import Message
 
+from streams.batch import Batch, Outbox, Source, next_offset
 from streams.kafka import partition_for, topic_name
-from streams.lane import Batch, Outbox, Source, next_offset
 from streams.settings import Settings
 from streams.topics import (
     CLICKSTREAM,
@@ -42,7 +42,7 @@ EndOffset = Callable[[int], int]
 
 
 class Updater:
-    """The handler of the hot lane; see `streams.lane.Handler`."""
+    """The handler of the hot lane; see `streams.batch.Handler`."""
 
     def __init__(self, settings: Settings, end_offset: EndOffset) -> None:
         self._settings = settings
@@ -74,7 +74,7 @@ class Updater:
         """Whether held-back product deltas wait for a tick."""
         return any(state.products.due() for state in self._partitions.values())
 
-    def handle(self, batch: Batch, outbox: Outbox) -> Iterable[Source]:
+    def handle(self, batch: Batch, outbox: Outbox) -> Mapping[Source, int | None]:
         """See `Handler`."""
         by_partition: dict[int, dict[Topic, list[Message]]] = {}
         for (topic, partition), messages in batch.records.items():
@@ -227,9 +227,9 @@ class Updater:
                 block = write_statistics(part, {key: symbols[key] for key in held})
                 outbox.send(PRODUCT_DELTAS, str(partition).encode(), block, partition=partition)
 
-    def _tick_products(self, outbox: Outbox) -> list[Source]:
+    def _tick_products(self, outbox: Outbox) -> dict[Source, int | None]:
         """Publish the products whose time has come; the deltas of the others stay uncommitted."""
-        held: list[Source] = []
+        held: dict[Source, int | None] = {}
         for number, state in self._partitions.items():
             if state.products.due():
                 state.twins.stage_records(state.products.tick(outbox))
@@ -237,7 +237,7 @@ class Updater:
                 if state not in self._touched:
                     self._touched.append(state)
             elif state.products.waiting:
-                held.append((PRODUCT_DELTAS, number))
+                held[(PRODUCT_DELTAS, number)] = None
         return held
 
     def _position(self, partition: int) -> int:

@@ -2,8 +2,8 @@
 
 from confluent_kafka import Message
 
+from streams.batch import Outbox
 from streams.dead_letters import dead_letter_record
-from streams.lane import Outbox
 from streams.topics import DEAD_LETTERS, LATE
 from twin_store.dna.layout import LATE_DAYS
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import xxhash
 
-from streams.lane import Outbox
+from streams.batch import Outbox
 from streams.settings import Settings
 from streams.topics import PRODUCTS, STATE
 from twin_store.messages.codec import instant_of, minor_digits, to_money, week_of_day

@@ -3,13 +3,14 @@
 import logging
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka.admin import OffsetSpec
 
+from streams.batch import next_offset
 from streams.errors import TwinsError
-from streams.kafka import consumer, topic_name
-from streams.lane import next_offset
+from streams.kafka import admin, consumer, topic_name
 from streams.settings import Settings
-from streams.topics import STATE
+from streams.topics import STATE, Topic
 from twin_store.store.base import Change, StateStore
 
 CHUNK = 5_000
@@ -17,38 +18,61 @@ SILENCE_S = 60.0
 _log = logging.getLogger(__name__)
 
 
-def restore(settings: Settings, partition: int, store: StateStore) -> int:
+def restore(
+    settings: Settings, partition: int, store: StateStore, topic: Topic = STATE, is_copy: bool = False
+) -> int:
     """Bring a store up to the end of its changelog; returns how many records were read.
 
     Records are whole values by key, so reading some of them again changes nothing. Only committed records are
-    read, and all of them: the group's offsets were read before, and that waits for open transactions.
+    read, and all of them: if another process died in the middle of a transaction, its end is waited for, which
+    comes when that process is back or the transaction times out. Offsets may say that a transaction was committed
+    a moment before the changelog does.
+
+    Args:
+        is_copy: the store only follows the changelog, so a little behind its end will do.
 
     Raises:
         TwinsError: the broker is silent.
     """
-    name = topic_name(settings, STATE)
+    name = topic_name(settings, topic)
+    until = 0 if is_copy else _end_with_open_transactions(settings, name, partition)
     reader = consumer(settings, f"restore-{partition}", partition_eof=True)
     try:
         start = store.position()
         reader.assign([TopicPartition(name, partition, start if start > 0 else OFFSET_BEGINNING)])
-        count = _read_all(reader, name, partition, store)
+        timeout_s = SILENCE_S + settings.transaction_timeout_ms / 1000
+        count = _read_all(reader, name, partition, store, until, timeout_s)
     finally:
         reader.close()
     if count:
-        _log.info("partition %d: restored %d changelog records from offset %d", partition, count, start)
+        _log.info("%s[%d]: restored %d changelog records from offset %d", name, partition, count, start)
     return count
 
 
-def _read_all(reader: Consumer, name: str, partition: int, store: StateStore) -> int:
+def _end_with_open_transactions(settings: Settings, name: str, partition: int) -> int:
+    """The end of a partition, records counted whose transaction has not ended."""
+    asked = TopicPartition(name, partition)
+    client = admin(settings)  # kept by name: a collected client drops its requests
+    found = client.list_offsets(
+        {asked: OffsetSpec.latest()},
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=SILENCE_S,
+    )
+    return int(found[asked].result().offset)
+
+
+def _read_all(
+    reader: Consumer, name: str, partition: int, store: StateStore, until: int, timeout_s: float
+) -> int:
     count = 0
     heard = time.monotonic()
     while True:
-        messages = reader.consume(CHUNK, 0.5)
+        messages = reader.consume(CHUNK, 0.05)  # waits for all of CHUNK or its timeout
         if messages:
             heard = time.monotonic()
-        elif time.monotonic() - heard > SILENCE_S:
+        elif time.monotonic() - heard > timeout_s:
             raise TwinsError(
-                f"{name}[{partition}] could not be read for {SILENCE_S:.0f} s; is the broker up?"
+                f"{name}[{partition}] could not be read for {timeout_s:.0f} s; is the broker up?"
             )
         changes: list[Change] = []
         at_end = False
@@ -59,8 +83,8 @@ def _read_all(reader: Consumer, name: str, partition: int, store: StateStore) ->
                 changes.append((message.key() or b"", message.value()))
                 position = next_offset([message])
             elif error.code() == KafkaError._PARTITION_EOF:
-                at_end = True
                 position = max(position, message.offset() or 0)
+                at_end = position >= until
         if changes or position != store.position():
             store.apply(changes, position)
             count += len(changes)
