@@ -124,8 +124,13 @@ STATE = Topic(
     ("updater", "worker", "settler"),
     cleanup="compact",
     description="The twins' changelog: deltas and, now and then, whole twins, in binary.",
-    # Rewritten all the time and read whole by every restore: small segments, compacted early.
-    config={"min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(64 * MIB)},
+    # Rewritten all the time and read whole by every restore: small segments, compacted early. But not so early
+    # that one who follows ten minutes behind would miss a delta that was written over since.
+    config={
+        "min.cleanable.dirty.ratio": "0.2",
+        "segment.bytes": str(64 * MIB),
+        "min.compaction.lag.ms": "600000",
+    },
 )
 TRANSFERS = Topic(
     "twins.transfers",
@@ -206,6 +211,16 @@ PREDICTIONS = Topic(
     retention_ms=90 * DAY_MS,
     description="Answers, exactly one a query.",
 )
+WORKER_STATE = Topic(
+    "twins.worker-state",
+    "block",
+    None,
+    "worker",
+    ("worker",),
+    cleanup="compact",
+    description="The ids of the queries answered last, in binary; the worker's changelog.",
+    config={"min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(8 * MIB)},
+)
 OUTCOMES = Topic(
     "twins.outcomes",
     "customer_id",
@@ -214,6 +229,16 @@ OUTCOMES = Topic(
     ("lake", "console", "analytics"),
     retention_ms=90 * DAY_MS,
     description="What happened after each answer.",
+)
+SETTLER_STATE = Topic(
+    "twins.settler-state",
+    "query_id",
+    None,
+    "settler",
+    ("settler",),
+    cleanup="compact",
+    description="Answers that are not settled yet, in binary; the settler's changelog.",
+    config={"min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(16 * MIB)},
 )
 ERASURE = Topic(
     "twins.erasure",
@@ -266,7 +291,7 @@ ADAPTERS = Topic(
 
 TOPICS: tuple[Topic, ...] = (
     TRANSACTIONS, CLICKSTREAM, CATALOG, PROMOTIONS, CUSTOMERS, PROFILES, STATE, TRANSFERS, PRODUCT_DELTAS,
-    PRODUCTS, VECTORS, REQUESTS, ASKS, PLANNER_STATE, QUERIES, PREDICTIONS, OUTCOMES, ERASURE, LATE, DEAD_LETTERS,
-    DRIFT, ADAPTERS,
+    PRODUCTS, VECTORS, REQUESTS, ASKS, PLANNER_STATE, QUERIES, PREDICTIONS, WORKER_STATE, OUTCOMES,
+    SETTLER_STATE, ERASURE, LATE, DEAD_LETTERS, DRIFT, ADAPTERS,
 )  # fmt: skip
 TOPIC_BY_NAME: Mapping[str, Topic] = {topic.name: topic for topic in TOPICS}
