@@ -13,7 +13,9 @@ from numba import njit
 from twin_store.dna.layout import (
     CELL_COLUMNS,
     CLICK_COLUMNS,
+    H_LAST_SECOND,
     HEAD_COLUMNS,
+    R_SECOND,
     RECEIPT_COLUMNS,
     VISIT_COLUMNS,
 )
@@ -98,6 +100,18 @@ def write_delta(delta: Delta, sequence: int) -> bytes:
         len(delta.receipts), len(delta.clicks), len(receipts), len(clicks), delta.about_second
     )
     return b"".join((_HEADER.pack(FORMAT, _DELTA, sequence), counts, receipts, clicks, delta.about))
+
+
+def newest_receipt(data: bytes) -> int:
+    """Epoch seconds of the newest receipt that a record, delta or whole, brings; 0 when it brings none."""
+    if not is_full(data):
+        receipts = read_delta(data).receipts
+        return int(receipts[:, R_SECOND].max()) if len(receipts) else 0
+    at = _HEADER.size + _COUNTS.size
+    (length, *_) = _LENGTHS.unpack_from(data, at)
+    at += _LENGTHS.size + 4
+    head = unpack_rows(np.frombuffer(data, dtype=np.uint8)[at : at + length], 1, HEAD_COLUMNS)
+    return int(head[0, H_LAST_SECOND])
 
 
 def write_twin(twin: Twin, sequence: int) -> bytes:

@@ -27,6 +27,7 @@ from twin_store.store.keys import (
     LINK,
     SLOTS,
     SYMBOLS,
+    TWIN,
     customer_of,
     grave_key,
     link_key,
@@ -53,6 +54,7 @@ class TwinStore:
         self._store = store
         self._hot_max = hot_max
         self._hot: OrderedDict[str, Stored] = OrderedDict()
+        self._behind: set[str] = set()
         self._staged: dict[str, Stored] = {}
         self._staged_symbols: dict[int, str] = {}
         self._changes: dict[bytes, bytes | None] = {}
@@ -78,11 +80,14 @@ class TwinStore:
         if staged is not None:
             return staged
         hot = self._hot.get(customer_id)
-        if hot is not None:
+        if hot is not None and customer_id not in self._behind:
             self._hot.move_to_end(customer_id)
             return hot
-        loaded = self._load(customer_id)
-        if loaded is not NEW:
+        self._behind.discard(customer_id)
+        loaded = self._load(customer_id, hot)
+        if loaded is NEW:
+            self._hot.pop(customer_id, None)
+        else:
             self._keep_hot(customer_id, loaded)
         return loaded
 
@@ -160,17 +165,30 @@ class TwinStore:
         self._load_side_tables()
 
     def replicate(self, records: Iterable[Change], position: int) -> None:
-        """Take records of the changelog that another process wrote."""
+        """Take records of the changelog that another process wrote.
+
+        A decoded twin is brought up to date when it is asked for: most are not, between two changes.
+        """
         kept = list(records)
         self._store.apply(kept, position)
-        side_tables = False
-        for key, _ in kept:
-            if key[:1] == b"t":
-                self._hot.pop(customer_of(key), None)
-            else:
-                side_tables = True
-        if side_tables:
-            self._load_side_tables()
+        for key, value in kept:
+            if key[:1] != TWIN:
+                self._take_aside(key, value)
+                continue
+            customer_id = customer_of(key)
+            if value is None:
+                self._hot.pop(customer_id, None)  # another life may begin with the same numbers
+            elif customer_id in self._hot:
+                self._behind.add(customer_id)
+
+    def _take_aside(self, key: bytes, value: bytes | None) -> None:
+        kind, name = key[:1], key[1:]
+        if kind == SYMBOLS and value is not None:
+            self._symbols.update(read_symbols(value))
+        elif kind == GRAVE and value is not None:
+            self._graves[name.decode()] = int(value)
+        elif kind == LINK and value is not None:
+            self._links[name.decode()] = value.decode()
 
     def position(self) -> int:
         """The next changelog offset to read."""
@@ -194,11 +212,16 @@ class TwinStore:
         while len(self._hot) > self._hot_max:
             self._hot.popitem(last=False)
 
-    def _load(self, customer_id: str) -> Stored:
+    def _load(self, customer_id: str, known: Stored | None = None) -> Stored:
+        """The twin from its records; `known` is an earlier state of it, which saves most of the work."""
         whole = self._store.get(twin_key(customer_id, 0))
         if whole is None or not is_full(whole):
             return NEW
-        sequence, twin = sequence_of(whole), read_twin(whole)
+        sequence = sequence_of(whole)
+        if known is not None and sequence <= known.sequence < sequence + SLOTS:
+            sequence, twin = known.sequence, known.twin
+        else:
+            twin = read_twin(whole)
         while (sequence + 1) % SLOTS:
             record = self._store.get(twin_key(customer_id, sequence + 1))
             if record is None or sequence_of(record) != sequence + 1:
