@@ -59,6 +59,7 @@ class Updater:
         self.letters = Letters()
         self.totals = Folded()
         self.profiles = 0
+        self.oldest_ms = 0  # when the batch's first event reached the broker; 0 if it has none
 
     def assigned(self, partition: int) -> None:
         """See `Handler`."""
@@ -77,6 +78,14 @@ class Updater:
     def handle(self, batch: Batch, outbox: Outbox) -> Mapping[Source, int | None]:
         """See `Handler`."""
         by_partition: dict[int, dict[Topic, list[Message]]] = {}
+        self.oldest_ms = min(
+            (
+                messages[0].timestamp()[1]
+                for (topic, _), messages in batch.records.items()
+                if topic is not PRODUCT_DELTAS
+            ),
+            default=0,
+        )
         for (topic, partition), messages in batch.records.items():
             by_partition.setdefault(partition, {})[topic] = messages
         moved: list[np.ndarray] = []
@@ -110,6 +119,7 @@ class Updater:
         for state in self._partitions.values():
             state.twins.discard()
             state.products.aborted()
+            state.positions.clear()  # they include what will be read again
         self._touched, self._ticking = [], []
 
     def close(self) -> None:

@@ -4,15 +4,25 @@ import threading
 
 from streams.lane import Lane
 from streams.settings import Settings
+from streams.telemetry import Telemetry
 from streams.topics import STATE, TRANSACTIONS
 from streams.updater.handler import COMPANIONS, Updater
+from streams.updater.metrics import UpdaterMetrics
 
 NAME = "updater"
 
 
-def run(settings: Settings, stop: threading.Event, member: str = "0") -> Updater:
+def run(
+    settings: Settings, stop: threading.Event, member: str = "0", telemetry: Telemetry | None = None
+) -> Updater:
     """Fold until `stop` is set. `member` tells the updaters of one deployment apart."""
+    telemetry = telemetry or Telemetry(NAME, settings)
     updater = Updater(settings, end_offset=lambda partition: lane.end_offset(STATE, partition))
+
+    def alive() -> None:
+        telemetry.beat()
+        telemetry.ready(bool(lane.partitions))
+
     lane = Lane(
         settings,
         NAME,
@@ -22,9 +32,12 @@ def run(settings: Settings, stop: threading.Event, member: str = "0") -> Updater
         updater,
         batch_max=settings.batch_max_messages,
         linger_ms=settings.batch_linger_ms,
+        on_batch=UpdaterMetrics(telemetry, updater).batch,
+        on_round=alive,
     )
     try:
         lane.run(stop)
     finally:
+        telemetry.ready(False)
         updater.close()
     return updater
