@@ -81,6 +81,7 @@ class Lane:
         self._batch_max, self._linger_s = batch_max, linger_ms / 1000
         self._on_batch = on_batch or (lambda _count, _seconds: None)
         self._on_round = on_round or (lambda: None)
+        self._closing = False
         self._next: dict[Source, int] = {}
         self._committed: dict[Source, int] = {}
         self._names: dict[Topic, str] = {t: n for n, t in self._topics.items()}
@@ -137,6 +138,7 @@ class Lane:
                     gc.collect()
                     collected = time.monotonic()
         finally:
+            self._closing = True
             for partition in self.partitions:
                 self._handler.revoked(partition)
             self._next.clear()
@@ -260,7 +262,8 @@ class Lane:
                 _log.warning("cannot seek %s[%d]: %s", topic.name, partition, failed.args[0].str())
 
     def _assign(self, consumer_: Consumer, given: list[TopicPartition]) -> None:
-        if not given:
+        # A rebalance may end while the consumer closes: what it gives then goes back at once, unopened.
+        if not given or self._closing:
             return
         wanted = [
             TopicPartition(self._names[topic], tp.partition)

@@ -16,6 +16,8 @@ from streams.errors import TwinsError
 
 # command -> (module that registers it, the line that `twins --help` shows)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("streams.cli.run", "Run one process of the system."),
+    "verify": ("streams.cli.verify", "Recompute every twin from the lake and compare."),
     "broker": ("streams.cli.broker", "Start, stop and inspect the local Kafka broker."),
     "topics": ("streams.cli.topics", "Create and reconcile the Kafka topics."),
     "ingest": ("streams.cli.ingest", "Publish a retailer's own file by a column mapping."),
