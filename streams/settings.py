@@ -101,6 +101,15 @@ class Settings(BaseSettings):
     worker_linger_ms: int = Field(
         10, ge=0, le=60_000, description="Worker: wait this long for a batch to fill"
     )
+    worker_hold_ms: int = Field(
+        2_000, ge=0, le=60_000, description="Worker: wait this long for the twin that a query was raised from"
+    )
+    settle_grace_hours: float = Field(
+        24.0,
+        ge=0,
+        le=336,
+        description="Settler: event time that a receipt waits before it settles, for voids, returns, late ones",
+    )
     query_budget_per_day: int = Field(20, ge=0, description="Decision queries a customer may get a day")
     query_cooldown_hours: float = Field(
         24.0, ge=0, description="Same customer, same question and product: not again within"
