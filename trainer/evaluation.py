@@ -1,0 +1,83 @@
+"""How good probabilities are: ranking, squared error, calibration. Pure numpy.
+
+All take truths 0/1 [n], probabilities [n], and weights [n] or None.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+ECE_BINS = 15
+BOOTSTRAP_ROUNDS = 500
+
+
+def auc(truths: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Area under the ROC curve, ties counting half; NaN where only one class stands."""
+    w = np.ones(len(truths)) if weights is None else weights
+    order = np.argsort(probabilities, kind="stable")
+    p, t, w = probabilities[order], truths[order], w[order]
+    _, group = np.unique(p, return_inverse=True)
+    positive = np.bincount(group, w * t)
+    negative = np.bincount(group, w * (1 - t))
+    total = positive.sum() * negative.sum()
+    if total <= 0:
+        return float("nan")
+    below = np.cumsum(negative) - negative
+    return float((positive * (below + negative / 2)).sum() / total)
+
+
+def brier(truths: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean squared error."""
+    return float(np.average((probabilities - truths) ** 2, weights=weights))
+
+
+def log_loss(truths: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean negative log likelihood."""
+    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return float(np.average(-np.where(truths > 0, np.log(p), np.log1p(-p)), weights=weights))
+
+
+def ece(truths: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Expected calibration error over ECE_BINS bins of equal size: mean of |said - was|."""
+    w = np.ones(len(truths)) if weights is None else weights
+    error = 0.0
+    for rows in np.array_split(np.argsort(probabilities, kind="stable"), ECE_BINS):
+        mass = w[rows].sum()
+        if mass > 0:
+            said = np.average(probabilities[rows], weights=w[rows])
+            was = np.average(truths[rows], weights=w[rows])
+            error += mass * abs(said - was)
+    return float(error / w.sum())
+
+
+def interval(
+    measure: Callable[[np.ndarray, np.ndarray], float],
+    truths: np.ndarray,
+    probabilities: np.ndarray,
+    groups: np.ndarray,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """A 95 % bootstrap interval of a measure; whole groups (cases, customers) are drawn, not rows."""
+    names, member = np.unique(groups, return_inverse=True)
+    rows = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(BOOTSTRAP_ROUNDS):
+        drawn = np.concatenate([rows[g] for g in generator.integers(len(names), size=len(names))])
+        found.append(measure(truths[drawn], probabilities[drawn]))
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def summary(
+    truths: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, float | int]:
+    """The measures by name, with the number of rows and the share that was true."""
+    return {
+        "n": len(truths),
+        "base_rate": float(np.average(truths, weights=weights)),
+        "auc": auc(truths, probabilities, weights),
+        "brier": brier(truths, probabilities, weights),
+        "ece": ece(truths, probabilities, weights),
+        "log_loss": log_loss(truths, probabilities, weights),
+    }
