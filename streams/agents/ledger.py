@@ -10,7 +10,8 @@ import msgspec
 from twin_store.messages.codec import SECONDS_PER_DAY
 
 BUDGET_DAYS = 16
-ASKED_MAX = 400
+COOLING_MAX = 400
+ANSWERED_MAX = 100
 CARTS_MAX = 4
 CART_ITEMS_MAX = 50
 CART_IDLE_S = 12 * 3600
@@ -35,6 +36,8 @@ class Ledger(msgspec.Struct, array_like=True):
         spent: by day since 1970, the questions asked about her.
         cooling: by question and product (64-bit key), when it may be asked again.
         carts: by session.
+        answered: the latest requests about her (64-bit keys). Somebody who asks goes by another clock than her
+            events, so these rest by number and not by time.
     """
 
     offsets: dict[str, int] = {}
@@ -47,6 +50,7 @@ class Ledger(msgspec.Struct, array_like=True):
     spent: dict[int, int] = {}
     cooling: dict[int, int] = {}
     carts: dict[str, Cart] = {}
+    answered: list[int] = []
 
     @property
     def known(self) -> bool:
@@ -79,8 +83,12 @@ class Ledger(msgspec.Struct, array_like=True):
     def cool(self, question: int, until: int) -> None:
         """Do not ask the question again before `until`."""
         self.cooling[question] = max(until, self.cooling.get(question, until))
-        if len(self.cooling) > ASKED_MAX:
+        if len(self.cooling) > COOLING_MAX:
             del self.cooling[min(self.cooling, key=lambda key: (self.cooling[key], key))]
+
+    def answer(self, request: int) -> None:
+        """Note that this request was put to her."""
+        self.answered = [*self.answered, request][-ANSWERED_MAX:]
 
     def tidy(self) -> None:
         """Drop what has cooled down and the carts left standing, by her own clock."""

@@ -94,4 +94,6 @@ class Planner:
             rest_until = proposal.rest_until or paid_at + self._rules.cooldown_s
             for key in proposal.rests:
                 ledger.cool(key, rest_until)
+            if proposal.answers is not None:
+                ledger.answer(proposal.answers)
             plan.queries.append(as_query(proposal, self._environment, now, self._rules.deadline_s))

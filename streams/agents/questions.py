@@ -36,6 +36,7 @@ class Question:
         until: what settles it at the latest, epoch seconds.
         rests: what must not be asked again for a while, as `rest_key`s.
         rest_until: how long, epoch seconds; None for the usual cool-down.
+        answers: the request that is answered with it, as its `rest_key`.
         spent_at: whose day's budget pays, epoch seconds; None for `as_of`.
         deadline: None for the default.
         position: the source offsets that the twin includes which raised it.
@@ -48,8 +49,9 @@ class Question:
     as_of: int
     subject: Subject
     until: int
-    rests: tuple[int, ...]
+    rests: tuple[int, ...] = ()
     rest_until: int | None = None
+    answers: int | None = None
     spent_at: int | None = None
     by_next_trip: bool = True
     store_id: str | None = None

@@ -59,8 +59,8 @@ def ask_anchors(ask: Ask) -> list[str]:
 def propose_asked(ledger: Ledger, ask: Ask, environment: Environment, neighbours: Neighbours) -> Proposal:
     """What somebody asks for has no cool-down; only the same request is not answered twice."""
     requested = epoch_seconds(ask.requested_at)
-    rests = rest_key("request", query_id("request", ask.customer_id, ask.kind, ask.request_id))
-    if ledger.is_cooling(rests, requested):
+    answers = rest_key("request", query_id("request", ask.customer_id, ask.kind, ask.request_id))
+    if answers in ledger.answered:
         return None
     as_of = requested if ask.as_of is None else epoch_seconds(ask.as_of)
     subject = _completed(ask, environment)
@@ -72,7 +72,7 @@ def propose_asked(ledger: Ledger, ask: Ask, environment: Environment, neighbours
         as_of=as_of,
         subject=subject,
         until=as_of + TRIP_HORIZON_S if subject.ends_at is None else epoch_seconds(subject.ends_at),
-        rests=(rests,),
+        answers=answers,
         spent_at=requested,
         by_next_trip=ask.kind != "voucher_redemption",
         store_id=ask.store_id or ledger.store,

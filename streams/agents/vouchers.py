@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streams.agents.ledger import Ledger
 from streams.agents.questions import Proposal, Question, rest_key
+from streams.environment import KEPT_S
 from streams.promotions import Campaign
 
 
@@ -23,7 +24,8 @@ def propose_voucher(ledger: Ledger, customer_id: str, campaign: Campaign) -> Pro
         subject=campaign.subject,
         until=campaign.ends,
         rests=(rests,),
-        rest_until=campaign.ends,
+        # As long as the environment remembers it: after a restart event time may start a little earlier.
+        rest_until=campaign.ends + KEPT_S,
         by_next_trip=False,
         store_id=ledger.store,
     )

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.agents.ledger import (
-    ASKED_MAX,
+    ANSWERED_MAX,
     BUDGET_DAYS,
     CART_IDLE_S,
     CARTS_MAX,
+    COOLING_MAX,
     Cart,
     Ledger,
     decode,
@@ -90,12 +91,16 @@ def test_carts_left_standing_are_dropped_and_the_newest_kept() -> None:
     assert sorted(ledger.carts) == [f"s{i}" for i in range(CARTS_MAX)]
 
 
-@given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 10**9)), max_size=ASKED_MAX + 50))
+@given(
+    st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(0, 10**9)), max_size=COOLING_MAX + 50)
+)
 def test_a_ledger_never_remembers_more_than_its_bound(cooled: list[tuple[int, int]]) -> None:
     ledger = Ledger()
     for question, until in cooled:
         ledger.cool(question, until)
         ledger.spend(until)
-    assert len(ledger.cooling) <= ASKED_MAX
+        ledger.answer(question)
+    assert len(ledger.cooling) <= COOLING_MAX
     assert len(ledger.spent) <= BUDGET_DAYS
+    assert len(ledger.answered) <= ANSWERED_MAX
     assert len(encode(ledger)) < 20_000
