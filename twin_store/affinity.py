@@ -13,8 +13,9 @@ import numpy as np
 
 from twin_store.key_index import KeyIndex
 
-REBUY_RATE, REBUY_DAYS, BUYERS, BASKETS = range(4)
-FACTS = 4
+REBUY_RATE, REBUY_DAYS, BUYERS, BASKETS, RARITY = range(5)
+FACTS = 5
+TASTE_DIMENSIONS = 16
 
 
 class AffinityTables(NamedTuple):
@@ -27,7 +28,9 @@ class AffinityTables(NamedTuple):
         neighbours: row numbers, ascending within a row, never the row itself.
         together: baskets that held both.
         facts: [n, FACTS]: share of purchases that were bought again by the same customer within the fitted
-            horizon, median days until then, customers who bought it, baskets that held it.
+            horizon, median days until then, customers who bought it, baskets that held it, and how much
+            having bought it says about a taste.
+        vectors: [n, TASTE_DIMENSIONS] where it lies in the space of tastes: customers' purchases, reduced.
         baskets: [1] all baskets.
     """
 
@@ -38,6 +41,7 @@ class AffinityTables(NamedTuple):
     neighbours: np.ndarray
     together: np.ndarray
     facts: np.ndarray
+    vectors: np.ndarray
     baskets: np.ndarray
 
 
@@ -50,6 +54,7 @@ class AffinityLevel:
     neighbours: np.ndarray
     together: np.ndarray
     facts: np.ndarray
+    vectors: np.ndarray
     baskets: np.ndarray
 
     @classmethod
@@ -57,7 +62,7 @@ class AffinityLevel:
         """Knows nothing: evidence that needs it is missing."""
         none = np.zeros(0, dtype=np.int64)
         one = np.zeros(1, dtype=np.int64)
-        return cls(none, one, none, none, np.zeros((0, FACTS)), one)
+        return cls(none, one, none, none, np.zeros((0, FACTS)), np.zeros((0, TASTE_DIMENSIONS)), one)
 
     def tables(self) -> AffinityTables:
         """For compiled code."""

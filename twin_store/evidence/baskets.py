@@ -17,6 +17,8 @@ from twin_store.evidence.history import (
 from twin_store.evidence.items import (
     A_HISTORY,
     A_HISTORY_TYPE,
+    A_TASTE,
+    A_TYPE_TASTE,
     I_BRAND_SHARE,
     I_TO_TYPE_PAID,
     ITEM,
@@ -42,9 +44,9 @@ SHARE_FLOOR = 1e-4
 (
     B_ITEMS, B_SIZE, B_SPEND, B_KNOWN_SHARE, B_KNOWN_ITEMS, B_KNOWN_TYPES, B_KNOWN_SECTIONS, B_SURPRISE_ITEM,
     B_SURPRISE_TYPE, B_SURPRISE_SECTION, B_SURPRISE_TOTAL, B_ITEM_SHARE, B_ITEM_SHARE_BEST, B_ITEM_SHARE_MONTH,
-    B_ITEM_DUE, B_ITEM_SINCE, B_ITEM_SINCE_LEAST, B_TYPE_DUE, B_HISTORY, B_HISTORY_TYPE, B_BRAND_SHARE,
+    B_ITEM_DUE, B_ITEM_SINCE, B_ITEM_SINCE_LEAST, B_TYPE_DUE, B_HISTORY, B_HISTORY_TYPE, B_TASTE, B_TYPE_TASTE, B_BRAND_SHARE,
     B_PRIVATE, B_DEAL, B_TO_TYPE_PAID, B_POPULARITY, B_STORE_LISTS, B_TRIPS, B_TRIP_SINCE, B_VARIETY,
-) = range(29)  # fmt: skip
+) = range(31)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -86,6 +88,8 @@ def _write_one(items: np.ndarray, out: np.ndarray) -> None:
     out[B_TYPE_DUE] = np.nanmean(items[:, TYPE + L_DUE])
     out[B_HISTORY] = np.nanmean(items[:, OF_AFFINITY + A_HISTORY])
     out[B_HISTORY_TYPE] = np.nanmean(items[:, OF_AFFINITY + A_HISTORY_TYPE])
+    out[B_TASTE] = np.nanmean(items[:, OF_AFFINITY + A_TASTE])
+    out[B_TYPE_TASTE] = np.nanmean(items[:, OF_AFFINITY + A_TYPE_TASTE])
     out[B_BRAND_SHARE] = np.nanmean(items[:, OF_ITEMS + I_BRAND_SHARE])
     out[B_PRIVATE] = np.nanmean(items[:, OF_PRODUCT + P_OWN_BRAND]) - household[PRIVATE_SHARE]
     out[B_DEAL] = np.nanmean(items[:, OF_PRODUCT + P_DEAL_SHARE]) - household[DEAL_SHARE]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from twin_store.affinity import BUYERS, REBUY_DAYS, REBUY_RATE, AffinityTables
+from twin_store.affinity import BUYERS, RARITY, REBUY_DAYS, REBUY_RATE, AffinityTables
 from twin_store.catalogue import UNKNOWN, CatalogueTables
 from twin_store.dna.layout import (
     C_LINES,
@@ -46,7 +46,7 @@ from twin_store.evidence.names import (
     OF_PRODUCT,
 )
 from twin_store.evidence.products import P_OWN_BRAND, P_PRICE, cosine, lift, pair_count, write_product
-from twin_store.key_index import ABSENT, find
+from twin_store.key_index import ABSENT, find, find_all
 from twin_store.market import MarketTables, listing_key_compiled
 
 # What the environment says of a candidate; NaN where it says nothing.
@@ -61,9 +61,9 @@ ENVIRONMENT_COLUMNS = 3
 M_HOUR, M_WEEKDAY, M_STORE, M_STORE_LISTS, M_DISPLAY, M_MAILER = range(6)
 (
     A_REBUY_RATE, A_REBUY_DAYS, A_REBUY_DUE, A_BUYERS, A_TYPE_REBUY_RATE, A_TYPE_REBUY_DUE, A_HISTORY,
-    A_HISTORY_TYPE, A_BASKET_SIZE, A_BASKET, A_BASKET_BEST, A_BASKET_LIFT, A_BASKET_LIFT_BEST,
+    A_HISTORY_TYPE, A_TASTE, A_TYPE_TASTE, A_BASKET_SIZE, A_BASKET, A_BASKET_BEST, A_BASKET_LIFT, A_BASKET_LIFT_BEST,
     A_BASKET_HAS_TYPE, A_BASKET_HAS_SECTION,
-) = range(15)  # fmt: skip
+) = range(17)  # fmt: skip
 ITEM, TYPE, SECTION = 0, LEVEL_COLUMNS, 2 * LEVEL_COLUMNS
 
 
@@ -95,7 +95,9 @@ def item_evidence(
     history = read_history(cells, visits, head, catalogue, as_of)
     week = (as_of // SECONDS_PER_DAY - FIRST_MONDAY) // 7
     moment = _read_moment(visits, head, as_of, visit, history.first_day)
-    type_weights = _weigh_types(history, types)
+    type_weights, type_days = _weigh_types(history, types)
+    taste = _taste_of_items(history, skus)
+    type_taste = _taste(types, np.arange(types.names.shape[0]), type_days)
     basket_rows, basket_types, basket_type_rows, basket_sections = _look_up_basket(
         catalogue, skus, types, basket
     )
@@ -121,8 +123,10 @@ def item_evidence(
         _write_rebuys(skus, types, own, own_type, row, affinity)
         if own != ABSENT:
             affinity[A_HISTORY] = _history_affinity(history, skus, own)
+            affinity[A_TASTE] = np.dot(taste, skus.vectors[own])
         if own_type != ABSENT:
             affinity[A_HISTORY_TYPE] = _type_affinity(types, own_type, type_weights)
+            affinity[A_TYPE_TASTE] = np.dot(type_taste, types.vectors[own_type])
         affinity[A_BASKET_SIZE] = basket.shape[0]
         if basket.shape[0] > 0:
             _write_basket(skus, types, own, own_type, basket_rows, basket_type_rows, affinity)
@@ -303,15 +307,35 @@ def _write_rebuys(
 
 
 @njit(cache=True, nogil=True)
-def _weigh_types(history: History, types: AffinityTables) -> np.ndarray:
-    """Her recent purchases by type, as shares of her recent shopping days: float64 by row of `types`."""
+def _weigh_types(history: History, types: AffinityTables) -> tuple[np.ndarray, np.ndarray]:
+    """By row of `types`: her recent purchases as shares of her recent shopping days; her purchases in days."""
     weights = np.zeros(types.names.shape[0])
+    days = np.zeros(types.names.shape[0])
     total = np.sum(history.quarter)
     for r in range(history.run_types.shape[0]):
         row = find(types.keys, types.rows, history.run_types[r])
         if row != ABSENT and total > 0:
             weights[row] += history.runs[r, RUN_WEIGHT] / total
-    return weights
+            days[row] += history.runs[r, RUN_DAYS]
+    return weights, days
+
+
+@njit(cache=True, nogil=True)
+def _taste_of_items(history: History, skus: AffinityTables) -> np.ndarray:
+    return _taste(skus, find_all(skus.keys, skus.rows, history.run_skus), history.runs[:, RUN_DAYS].copy())
+
+
+@njit(cache=True, nogil=True)
+def _taste(level: AffinityTables, rows: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """Where she lies in the space of tastes, by the days on which she bought each row; `ABSENT` rows tell nothing."""
+    taste = np.zeros(level.vectors.shape[1])
+    squares = 0.0
+    for i in range(rows.shape[0]):
+        if rows[i] != ABSENT and days[i] > 0:
+            weight = math.log1p(days[i]) * level.facts[rows[i], RARITY]
+            squares += weight * weight
+            taste += weight * level.vectors[rows[i]]
+    return taste / math.sqrt(squares) if squares > 0 else taste
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,73 @@
+"""`twins train`: fit what answers, from the lake."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from streams.errors import TwinsError, UsageError
+from streams.settings import load_settings
+from twin_store.messages.base import format_instant
+
+SHELVES_WEEKS = 26  # displays and mailers are many: this much of them teaches enough
+
+
+def register(app: typer.Typer) -> None:
+    """Add the `train` group."""
+    group = typer.Typer(no_args_is_help=True, help="Fit the models that answer decision queries.")
+    group.callback()(_nothing)
+    group.command("evidence")(evidence)
+    app.add_typer(group, name="train")
+
+
+def evidence(
+    until: Annotated[datetime, typer.Option(help="Nothing from this date on is read (UTC).")],
+    lake: Annotated[str | None, typer.Option(help="The lake's URL; default: the deployment's.")] = None,
+    models: Annotated[str | None, typer.Option(help="The registry's URL; default: the deployment's.")] = None,
+    scale: Annotated[
+        float, typer.Option(min=0.01, max=10, help="How many cases to draw, times the usual.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed and lake give the same models.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of LightGBM.")] = 2,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the version and its measures as JSON.")
+    ] = False,
+) -> None:
+    """Fit the evidence models of every question kind, calibrate and measure them on later weeks, publish a version."""
+    from trainer.fit_evidence import Effort, fit_evidence, publish_evidence
+    from trainer.registry import Registry
+    from trainer.tasks.history import History, NotEnoughHistoryError
+    from twin_store.lake import Lake, LakeError
+
+    settings = load_settings()
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        typer.echo(f"{time.monotonic() - began:6.1f} s  {line}", err=as_json)
+
+    until = until.replace(tzinfo=UTC)
+    effort = Effort(seed=seed, threads=threads).times(scale)
+    try:
+        history = History.from_lake(
+            Lake(lake or settings.lake), until, until - timedelta(weeks=SHELVES_WEEKS), say
+        )
+        fitted, affinity = fit_evidence(history, effort, say)
+    except NotEnoughHistoryError as error:
+        raise UsageError(str(error)) from None
+    except LakeError as error:
+        raise TwinsError(str(error)) from None
+    created_at = format_instant(datetime.now(UTC))
+    manifest = publish_evidence(
+        Registry(models or settings.models), fitted, affinity, until, created_at, effort
+    )
+    say(f"version {manifest.version} answers from now on")
+    if as_json:
+        print(json.dumps({"version": manifest.version, "metrics": manifest.metrics}, indent=2))
+
+
+def _nothing() -> None:
+    """Makes it a group although it has one command."""

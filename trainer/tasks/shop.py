@@ -1,0 +1,101 @@
+"""The shop that cases are drawn from: trips, assortment, shelves, and what makes two products alike."""
+
+from collections.abc import Iterator
+from typing import Self
+
+import numpy as np
+
+from trainer.tasks.history import History
+from trainer.tasks.shelves import DISPLAY, MAILER, Shelves, holds
+from trainer.tasks.trips import Assortment, Listings, Trips
+from twin_store.messages.decisions import ProductContext
+
+NEAREST = 8  # a match is drawn from this many products that are most alike in popularity
+UNLIKE_MAX = 1.0  # summed difference of the logs of both popularities beyond which two do not match
+LOOKED_AT = 250  # on each side in order of long popularity
+
+
+class Shop:
+    """A history, numbered. Products are numbers in the assortment, trips numbers in `trips`."""
+
+    def __init__(self, trips: Trips, assortment: Assortment, shelves: Shelves) -> None:
+        self.trips = trips
+        self.assortment = assortment
+        self._shelves = shelves
+        self._listings = Listings(trips)
+
+    @classmethod
+    def of(cls, history: History) -> Self:
+        """The shop of a history."""
+        assortment = Assortment(history)
+        return cls(Trips.of(history, assortment.skus), assortment, history.shelves)
+
+    def trips_between(self, start: int, end: int, generator: np.random.Generator) -> Iterator[int]:
+        """The trips with `start` <= second < `end`, each once, in random order."""
+        yield from generator.permutation(self.trips.between(start, end)).tolist()
+
+    def customer(self, trip: int) -> str:
+        """Who went."""
+        return self.trips.customer_ids[self.trips.customers[trip]]
+
+    def store(self, trip: int) -> str | None:
+        """Where she went."""
+        return self.trips.store_ids[self.trips.stores[trip]]
+
+    def second(self, trip: int) -> int:
+        """When she paid, epoch seconds."""
+        return int(self.trips.seconds[trip])
+
+    def skus(self, items: np.ndarray) -> list[str]:
+        """The skus of products."""
+        return [self.assortment.skus[item] for item in items.tolist()]
+
+    def promoted(self, trip: int, items: np.ndarray) -> np.ndarray:
+        """Whether each item was on display, and in the mailer, of the trip's store then: bool [n, 2]."""
+        store, second, keys = self.store(trip), self.second(trip), self.assortment.keys[items]
+        flags = [holds(self._shelves.promoted(kind, store, second), keys) for kind in (DISPLAY, MAILER)]
+        return np.stack(flags, axis=1)
+
+    def context(self, trip: int, items: np.ndarray) -> list[ProductContext]:
+        """What the trip's store said of each item."""
+        return [
+            ProductContext(sku=sku, display=display, mailer=mailer)
+            for sku, (display, mailer) in zip(
+                self.skus(items), self.promoted(trip, items).tolist(), strict=True
+            )
+        ]
+
+    def alike(
+        self,
+        trip: int,
+        target: int,
+        pool: np.ndarray,
+        banned: np.ndarray,
+        generator: np.random.Generator,
+        same_promotion: bool = False,
+    ) -> int | None:
+        """A product of `pool` that only the customer can tell from `target` at this trip, or None.
+
+        It is about as popular in both windows, and known to the trip's store if and only if `target` is.
+
+        Args:
+            pool: by long popularity, least first.
+            banned: products that may not be drawn.
+            same_promotion: it must also be on display and in the mailer just as `target` is.
+        """
+        week = self.assortment.before(self.second(trip))
+        place = int(np.searchsorted(week.long[pool], week.long[target]))
+        near = pool[max(0, place - LOOKED_AT) : place + LOOKED_AT]
+        distance = np.abs(week.long[near] - week.long[target]) + np.abs(week.short[near] - week.short[target])
+        near, distance = near[distance <= UNLIKE_MAX], distance[distance <= UNLIKE_MAX]
+        fits = (near != target) & ~np.isin(near, banned)
+        fits &= self._listed(trip, near) == self._listed(trip, np.array([target]))
+        if same_promotion:
+            fits &= (self.promoted(trip, near) == self.promoted(trip, np.array([target]))).all(axis=1)
+        near, distance = near[fits], distance[fits]
+        if not len(near):
+            return None
+        return int(generator.choice(near[np.argsort(distance, kind="stable")[:NEAREST]]))
+
+    def _listed(self, trip: int, items: np.ndarray) -> np.ndarray:
+        return self._listings.sold_before(int(self.trips.stores[trip]), self.second(trip), items)

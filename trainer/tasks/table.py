@@ -1,0 +1,82 @@
+"""Cases as numbers: the evidence of each candidate, basket or campaign with its label."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer.tasks.cases import Case
+from trainer.tasks.replay import Replay
+from twin_store.evidence import EVIDENCE_NAMES, EvidenceReader
+from twin_store.messages.decisions import QuestionKind
+
+PROGRESS_EVERY = 20_000
+
+
+@dataclass(frozen=True)
+class Table:
+    """One kind of question. A row a label; rows of one case stand together.
+
+    Attributes:
+        evidence: float32 [n, F], columns as `EVIDENCE_NAMES[kind]`, NaN where missing.
+        labels, weights: [n].
+        cases: [n] the number of the case, ascending.
+        seconds: [n] when it was asked.
+        matched: [n] see `Case.matched`.
+    """
+
+    kind: QuestionKind
+    evidence: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    cases: np.ndarray
+    seconds: np.ndarray
+    matched: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def where(self, rows: np.ndarray) -> "Table":
+        """The rows where the mask is true."""
+        columns = (self.evidence, self.labels, self.weights, self.cases, self.seconds, self.matched)
+        return Table(self.kind, *(column[rows] for column in columns))
+
+    def column(self, name: str) -> np.ndarray:
+        """One number of the evidence, of every row."""
+        return self.evidence[:, EVIDENCE_NAMES[self.kind].index(name)]
+
+
+def build_table(
+    cases: Sequence[Case],
+    replay: Replay,
+    reader_at: Callable[[int], EvidenceReader],
+    stale_days: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Table:
+    """The table of cases of one kind.
+
+    Args:
+        cases: at least one, all of one kind.
+        replay: whose twins answer.
+        reader_at: the reader that may be used at a moment; its fitted tables must be older than that.
+        stale_days: see `Replay.twins`.
+        progress: told how many cases are done, now and then.
+    """
+    kind = cases[0].kind
+    counts = np.array([len(case.labels) for case in cases])
+    ends = np.cumsum(counts)
+    evidence = np.empty((int(ends[-1]), len(EVIDENCE_NAMES[kind])), dtype=np.float32)
+    for done, (i, twin) in enumerate(replay.twins(cases, stale_days), start=1):
+        reader = reader_at(cases[i].as_of)
+        evidence[ends[i] - counts[i] : ends[i]] = reader.read(cases[i].question, twin)
+        if done % PROGRESS_EVERY == 0:
+            progress(done)
+    return Table(
+        kind,
+        evidence,
+        np.array([label for case in cases for label in case.labels], dtype=np.int64),
+        np.array([weight for case in cases for weight in case.weights]),
+        np.repeat(np.arange(len(cases)), counts),
+        np.repeat(np.array([case.as_of for case in cases]), counts),
+        np.repeat(np.array([case.matched for case in cases]), counts),
+    )
