@@ -86,6 +86,10 @@ class LiveScore:
         self._decode = msgspec.json.Decoder(_Outcome).decode
         self._table = GlobalTable(settings, OUTCOMES, self._take)
 
+    def load(self) -> None:
+        """Read to the end of the topic. Raises `TwinsError` if Kafka does not answer."""
+        self._table.load()
+
     def poll(self) -> None:
         """Take what has come, without waiting."""
         while self._table.poll():

@@ -16,6 +16,8 @@ from streams.errors import TwinsError
 
 # command -> (module that registers it, the line that `twins --help` shows)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("streams.cli.up", "Run all parts on this machine, with a live view."),
+    "status": ("streams.cli.status", "Show what runs, how far behind it is and what it has done."),
     "run": ("streams.cli.run", "Run one process of the system."),
     "verify": ("streams.cli.verify", "Recompute every twin from the lake and compare."),
     "broker": ("streams.cli.broker", "Start, stop and inspect the local Kafka broker."),
@@ -26,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dlq": ("streams.cli.dlq", "List, show and replay messages that could not be used."),
     "lake": ("streams.cli.lake", "Inspect and tidy the event lake."),
     "products": ("streams.cli.products", "Search the product index, or build it again."),
+    "train": ("streams.cli.train", "Fit the models that answer decision queries."),
+    "demo": ("streams.cli.demo", "The whole system on real receipts, from nothing to a report."),
     "config": ("streams.cli.config", "Print the settings in force and where each came from."),
 }
 

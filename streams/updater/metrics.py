@@ -48,6 +48,9 @@ class UpdaterMetrics:
         for name, total in self._totals().items():
             self._counters[name].inc(total - self._counted[name])
             self._counted[name] = total
+
+    def round(self) -> None:
+        """The loop went round, busy or not."""
         now = time.monotonic()
         if now - self._hot_at > HOT_EVERY_S:
             twins, size = self._updater.hot()

@@ -19,7 +19,10 @@ def run(
     telemetry = telemetry or Telemetry(NAME, settings)
     updater = Updater(settings, end_offset=lambda partition: lane.end_offset(STATE, partition))
 
+    metrics = UpdaterMetrics(telemetry, updater)
+
     def alive() -> None:
+        metrics.round()
         telemetry.beat()
         telemetry.ready(bool(lane.partitions))
 
@@ -32,7 +35,7 @@ def run(
         updater,
         batch_max=settings.batch_max_messages,
         linger_ms=settings.batch_linger_ms,
-        on_batch=UpdaterMetrics(telemetry, updater).batch,
+        on_batch=metrics.batch,
         on_round=alive,
     )
     try:
