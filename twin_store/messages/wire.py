@@ -16,10 +16,15 @@ from pydantic import BaseModel
 
 
 @cache
-def struct_for(model: type[BaseModel]) -> type[msgspec.Struct]:
-    """The msgspec struct with the fields, defaults and constraints of a pydantic model."""
+def struct_for(model: type[BaseModel], only: tuple[str, ...] = ()) -> type[msgspec.Struct]:
+    """The msgspec struct with the fields, defaults and constraints of a pydantic model.
+
+    `only` names the fields that the reader needs, if not all: the others are skipped without being checked.
+    """
     fields: list[Any] = []
     for name, info in model.model_fields.items():
+        if only and name not in only:
+            continue
         annotation = _constrained(_translate(info.annotation), info.metadata)
         if info.is_required():
             fields.append((name, annotation))

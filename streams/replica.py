@@ -1,0 +1,109 @@
+"""The twins of one partition, followed through their changelog by a process that only reads them.
+
+A replica is the reader's own: it lies in a folder of its member, so that two processes of one machine never wait
+for each other's lock, and nothing is lost with it. It is read up to the end of the changelog when its partition
+is assigned, and kept up by the lane from there on.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from confluent_kafka import Message
+
+from streams.batch import next_offset
+from streams.settings import Settings
+from streams.updater.recovery import restore
+from twin_store.dna.twin import Twin
+from twin_store.store.base import Change, StateStore
+from twin_store.store.keys import GRAVE, TWIN
+from twin_store.store.rocks import RocksStore
+from twin_store.store.twins import TwinStore
+
+# The changelog keeps tombstones for a week: a replica that was away for long might miss who was erased.
+REBUILT_AFTER_S = 86_400.0
+Watch = Callable[[list[Change]], None]
+_log = logging.getLogger(__name__)
+
+
+class TwinReplica:
+    """Partition `partition` of the twins, as new as what `take` was given. Opening reads the changelog."""
+
+    def __init__(
+        self, settings: Settings, reader: str, partition: int, watch: Watch = lambda _: None
+    ) -> None:
+        """`reader` names the process and its member, such as `worker-0`.
+
+        `watch` is told every record of a twin or an erasure that comes in, in order, from the opening on.
+        """
+        folder = settings.data_dir / "state" / f"{settings.topic_prefix}{reader}-{partition}"
+        _remove_if_old(folder)
+        store = _TwinRecords(RocksStore(folder), watch)
+        try:
+            restore(settings, partition, store, is_copy=True)
+            self._twins = TwinStore(store, settings.state_hot_twins_max)
+        except BaseException:
+            store.close()
+            raise
+
+    @property
+    def position(self) -> int:
+        """The next changelog offset to read."""
+        return self._twins.position()
+
+    def twin(self, customer_id: str) -> Twin:
+        """The customer's twin; an empty one if she is not known."""
+        return self._twins.get(customer_id).twin
+
+    def erased_until(self, customer_id: str) -> int:
+        """Epoch seconds up to which the customer was erased, 0 when never."""
+        return self._twins.erased_until(customer_id)
+
+    def take(self, messages: list[Message]) -> None:
+        """Take these records of the changelog, in order."""
+        changes = [(message.key() or b"", message.value()) for message in messages]
+        self._twins.replicate([change for change in changes if _is_kept(change)], next_offset(messages))
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._twins.close()
+
+
+class _TwinRecords:
+    """A store that keeps only what a replica needs; see `StateStore`."""
+
+    def __init__(self, store: StateStore, watch: Watch) -> None:
+        self._store = store
+        self._watch = watch
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._store.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return self._store.scan(prefix)
+
+    def apply(self, changes: Iterable[Change], position: int) -> None:
+        kept = [change for change in changes if _is_kept(change)]
+        self._store.apply(kept, position)
+        self._watch(kept)
+
+    def position(self) -> int:
+        return self._store.position()
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _is_kept(change: Change) -> bool:
+    """Whether it is of a twin or an erasure; symbols, links and product statistics are left out."""
+    return change[0][:1] in (TWIN, GRAVE)
+
+
+def _remove_if_old(folder: Path) -> None:
+    """Drop a replica that was not written to for long; it is read again from the beginning."""
+    newest = max((file.stat().st_mtime for file in folder.glob("*")), default=None)
+    if newest is not None and time.time() - newest > REBUILT_AFTER_S:
+        _log.info("%s is older than %.0f h and is built anew", folder, REBUILT_AFTER_S / 3600)
+        shutil.rmtree(folder)
