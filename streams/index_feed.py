@@ -2,6 +2,9 @@
 
 The two halves of a product may come in any order and any number of times (see `twin_store.products.base`), so
 delivery is at least once: what was applied after the last checkpoint is applied again after a restart.
+
+Vectors are applied as they come. Statistics come far more often, so the newest of each product waits until it is
+their turn: after a tenth of the time spent, at most, on applying them.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -29,8 +32,8 @@ from twin_store.products import Change, ProductIndex, ProductIndexError, Statist
 from twin_store.products.projection import statistics_change
 
 RECORDS_AT_ONCE = 5_000
-# Waiting this long for records to come together lets one write stand for all of a product's.
 COALESCE_S = 0.5
+STATISTICS_SHARE = 0.1  # of the time, at most
 CHECKPOINT_EVERY_S = 10.0
 RETRY_S = 2.0
 KAFKA_TIMEOUT_S = 30.0
@@ -46,6 +49,7 @@ class IndexFeed:
     Attributes:
         applied: changes that changed something.
         left_out: vectors of another embedding model than the settings name.
+        caught_up: whether everything has been applied that the topics held when this feed started.
     """
 
     def __init__(self, settings: Settings, index: ProductIndex, name: str) -> None:
@@ -56,6 +60,7 @@ class IndexFeed:
         """
         self.applied = 0
         self.left_out = 0
+        self.caught_up = False
         self._settings = settings
         self._index = index
         self._digits = minor_digits(settings.currency)
@@ -66,25 +71,32 @@ class IndexFeed:
         self._position = {self._keys[source]: offset for source, offset in start.items() if offset >= 0}
         self._consumer.assign([TopicPartition(*source, offset) for source, offset in start.items()])
         self._behind = set(start)
+        self._statistics: dict[bytes | None, Message] = {}
+        self._statistics_position: dict[str, int] = {}
+        self._statistics_at = 0.0
         self._dirty = False
         self._checkpoint_at = time.monotonic() + CHECKPOINT_EVERY_S
 
-    @property
-    def caught_up(self) -> bool:
-        """Whether everything that the topics held when this feed started has been applied."""
-        return not self._behind
-
     def poll(self, stop: threading.Event) -> None:
         """Apply what has come, waiting a moment for more; retry until `stop` if the index does not take it."""
-        messages = self._consumer.consume(RECORDS_AT_ONCE, COALESCE_S)
-        records = [message for message in messages if message.error() is None]
-        if records and not self._apply(records, stop):
-            return
-        was_behind = bool(self._behind)
-        for message in messages:
-            self._note(message)
-        now = time.monotonic()
-        if self._dirty and (now >= self._checkpoint_at or (was_behind and not self._behind)):
+        vectors: list[Message] = []
+        for message in self._consumer.consume(RECORDS_AT_ONCE, COALESCE_S):
+            error = message.error()
+            if error is not None:
+                self._note_error(message, error)
+            elif message.topic() == self._vectors:
+                vectors.append(message)
+            else:
+                self._statistics[message.key()] = message
+                self._note(message, self._statistics_position)
+        if vectors and self._apply(list(self._vector_changes(vectors)), stop):
+            for message in vectors:
+                self._note(message, self._position)
+            self._dirty = True
+        if not self._behind and self._statistics and time.monotonic() >= self._statistics_at:
+            self._apply_statistics(stop)
+        self.caught_up = self.caught_up or not (self._behind or self._statistics)
+        if self._dirty and time.monotonic() >= self._checkpoint_at:
             self.checkpoint()
         self._index.maintain()
 
@@ -102,9 +114,8 @@ class IndexFeed:
         finally:
             self._consumer.close()
 
-    def _apply(self, records: Sequence[Message], stop: threading.Event) -> bool:
-        """Apply records; False if `stop` came before the index took them."""
-        changes = [*self._vector_changes(records), *self._statistics_changes(records)]
+    def _apply(self, changes: Sequence[Change], stop: threading.Event) -> bool:
+        """Apply changes; False if `stop` came before the index took them."""
         while True:
             try:
                 self.applied += self._index.apply(changes)
@@ -114,16 +125,28 @@ class IndexFeed:
                 if stop.wait(RETRY_S):
                     return False
 
-    def _vector_changes(self, records: Sequence[Message]) -> Iterable[Change]:
-        newest = _newest(message for message in records if message.topic() == self._vectors)
-        for record in read_vectors(self._settings, newest):
+    def _apply_statistics(self, stop: threading.Event) -> None:
+        """Apply the newest statistics of each product, and say when the next ones may follow."""
+        started = time.monotonic()
+        if not self._apply(list(self._statistics_changes(self._statistics.values())), stop):
+            return
+        self._position |= self._statistics_position
+        self._statistics.clear()
+        self._statistics_position.clear()
+        self._dirty = True
+        now = time.monotonic()
+        self._statistics_at = now + (now - started) / STATISTICS_SHARE
+
+    def _vector_changes(self, records: Iterable[Message]) -> Iterator[Change]:
+        newest = {message.key(): message for message in records}
+        for record in read_vectors(self._settings, newest.values()):
             if record.model in (None, self._settings.embedding_model):
                 yield record.change
             else:
                 self.left_out += 1
 
-    def _statistics_changes(self, records: Sequence[Message]) -> Iterable[StatisticsChange]:
-        for message in _newest(message for message in records if message.topic() == self._products):
+    def _statistics_changes(self, records: Iterable[Message]) -> Iterator[StatisticsChange]:
+        for message in records:
             try:
                 if (value := message.value()) is not None:
                     yield statistics_change(value, self._digits)
@@ -131,15 +154,13 @@ class IndexFeed:
                 place = f"{message.topic()}/{message.partition()}/{message.offset()}"
                 _log.warning("%s is left out of the product index: %s", place, error)
 
-    def _note(self, message: Message) -> None:
-        """Move the position past a record that is applied, or note the end of a partition."""
-        error = message.error()
-        source = (message.topic() or "", message.partition() or 0)
-        if error is None:
-            self._position[self._keys[source]] = (message.offset() or 0) + 1
-            self._dirty = True
-        elif error.code() == KafkaError._PARTITION_EOF:
-            self._behind.discard(source)
+    def _note(self, message: Message, position: dict[str, int]) -> None:
+        """Move a position past a record."""
+        position[self._keys[_source(message)]] = (message.offset() or 0) + 1
+
+    def _note_error(self, message: Message, error: KafkaError) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._behind.discard(_source(message))
         else:
             _log.warning("product index: %s", error.str())
 
@@ -170,6 +191,5 @@ class IndexFeed:
         return {(name, number): f"{ids[name]}-{number}" for name in names for number in partitions[name]}
 
 
-def _newest(messages: Iterable[Message]) -> Iterable[Message]:
-    """The last of each key, which stands for those before it."""
-    return {message.key(): message for message in messages}.values()
+def _source(message: Message) -> tuple[str, int]:
+    return message.topic() or "", message.partition() or 0

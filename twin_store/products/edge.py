@@ -170,7 +170,7 @@ class EdgeIndex:
         with self._lock:
             try:
                 yield self._files
-            except (ProductIndexError, OSError):
+            except ProductIndexError:
                 raise
             except Exception as error:
                 raise ProductIndexError(

@@ -60,11 +60,13 @@ class SentenceEmbedder:
         vectors = self._transformer.encode(
             list(texts),
             batch_size=TEXTS_AT_ONCE,
-            normalize_embeddings=True,
             convert_to_numpy=True,
             show_progress_bar=False,
         )
-        return np.asarray(vectors, dtype=np.float32)
+        # Normalised here and not by the model, whose precision may be too low for a length of one.
+        vectors = np.asarray(vectors, dtype=np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.where(lengths == 0, 1, lengths), dtype=np.float32)
 
 
 class TextVectors:

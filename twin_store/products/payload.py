@@ -1,17 +1,19 @@
 """How a product lies in Qdrant, and which change wins. Pure, and the same for every implementation.
 
 A point exists for every sku ever named. One with a vector is a product; one without is a tombstone, or the
-statistics of a product that the catalogue has not named yet, and no search sees it. `section`, `price` and
-`stores` stand at the top of the payload because filters read them; the two halves lie below, whole. `version`
-counts the writes of a point, for writers that must not overwrite each other.
+statistics of a product that the catalogue has not named yet, and no search sees it. The payload is flat, so that
+an update writes the few fields that differ: the fields of `CatalogPart` (all None without one), those of
+`StatisticsPart` as `_SOLD` names them, and `price` and `stores`, which filters read and which follow from both.
+`version` counts the writes of a point, for writers that must not overwrite each other.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+
+import xxhash
 
 from twin_store.messages import RetrievedProduct
 from twin_store.products.base import (
@@ -31,7 +33,8 @@ Payload = dict[str, Any]
 VECTOR_NAME = "text"
 KEYWORD_FIELDS = ("section", "stores")
 INTEGER_FIELDS = ("price",)
-_NAMESPACE = uuid.UUID("5f1e3c1a-6a0b-5b7e-9c55-6f3f5d0c7a11")
+_LISTED = tuple(field.name for field in fields(CatalogPart))
+_SOLD = {"price": "sold_price", "lines": "lines", "deal_share": "deal_share", "stores": "sold_at"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class _Pending:
 
 def point_id(sku: str) -> str:
     """The point's id: a UUID, because Qdrant takes no other strings, and a function of the sku alone."""
-    return str(uuid.uuid5(_NAMESPACE, sku))
+    digits = xxhash.xxh3_128_hexdigest(sku.encode())
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def plan(changes: Iterable[Change], stored: Mapping[str, Payload]) -> list[Write]:
@@ -83,7 +87,7 @@ def plan(changes: Iterable[Change], stored: Mapping[str, Payload]) -> list[Write
     for change in changes:
         key = point_id(change.sku)
         if key not in pending:
-            before = stored.get(key) or _unknown(change.sku)
+            before = _unknown(change.sku) | stored.get(key, {})
             pending[key] = _Pending(before, before, None, keeps_vector=key in stored)
         _take(pending[key], change)
     return [point.write(key) for key, point in pending.items() if point.changed]
@@ -91,17 +95,25 @@ def plan(changes: Iterable[Change], stored: Mapping[str, Payload]) -> list[Write
 
 def product_of(payload: Payload) -> Product | None:
     """The product that a payload describes; None for a tombstone or mere statistics."""
-    if payload["catalog"] is None:
+    payload = _unknown(payload["sku"]) | payload
+    if not _is_listed(payload):
         return None
-    statistics = payload["statistics"]
+    stocked_at = payload["stocked_at"]
+    catalog = {name: payload[name] for name in _LISTED}
+    catalog["stocked_at"] = None if stocked_at is None else tuple(stocked_at)
+    statistics = None
+    if payload["statistics_revision"] != NEVER:
+        statistics = StatisticsPart(
+            payload["sold_price"], payload["lines"], payload["deal_share"], tuple(payload["sold_at"])
+        )
     return Product(
         sku=payload["sku"],
         revision=payload["revision"],
-        catalog=CatalogPart(**_tupled(payload["catalog"], "stocked_at")),
+        catalog=CatalogPart(**catalog),
         price=payload["price"],
         stores=tuple(payload["stores"]),
         statistics_revision=payload["statistics_revision"],
-        statistics=StatisticsPart(**_tupled(statistics, "stores")) if statistics else None,
+        statistics=statistics,
     )
 
 
@@ -116,73 +128,60 @@ def ranked(hits: Iterable[tuple[Payload, float]]) -> list[RetrievedProduct]:
 
 def _take(point: _Pending, change: Change) -> None:
     """Let one change take effect on a point, unless it is stale or already there."""
+    before = point.payload
     match change:
         case StatisticsChange(revision=revision, statistics=statistics):
-            if revision <= point.payload["statistics_revision"]:
+            if revision <= before["statistics_revision"]:
                 return
-            fields: Payload = {"statistics_revision": revision, "statistics": _plain(statistics)}
+            news: Payload = {"statistics_revision": revision}
+            news |= {_SOLD[name]: _plain(value) for name, value in vars(statistics).items()}
         case CatalogChange(revision=revision, catalog=catalog, vector=vector):
-            fields = {"revision": revision, "catalog": _plain(catalog), "name": catalog.name}
-            if not _is_news(point.payload, revision) or fields.items() <= point.payload.items():
+            news = {"revision": revision} | {name: _plain(value) for name, value in vars(catalog).items()}
+            if not _stands(revision, before) or news.items() <= before.items():
                 return
-            if not _has_text(point.payload, catalog.text_hash):
+            if before["text_hash"] != catalog.text_hash:
                 point.vector, point.keeps_vector = vector, False
         case Removal(revision=revision):
-            if point.payload["catalog"] is None and revision <= point.payload["revision"]:
+            if not _stands(revision, before):
                 return
-            if revision < point.payload["revision"]:
-                return
-            fields = {"revision": revision, "catalog": None, "name": None}
+            news = {"revision": revision} | dict.fromkeys(_LISTED)
             point.vector, point.keeps_vector = None, False
-    point.payload = _with_filter_fields(point.payload | fields)
+    point.payload = before | news
+    point.payload |= _filter_fields(point.payload)
     point.changed = True
 
 
-def _is_news(payload: Payload, revision: int) -> bool:
-    """Whether a catalogue message of this revision stands. At the revision of a removal, the removal stands."""
-    if payload["catalog"] is None:
-        return bool(revision > payload["revision"])
-    return bool(revision >= payload["revision"])
+def _stands(revision: int, payload: Payload) -> bool:
+    """Whether an item or a removal of this revision stands. At the revision of a removal, the removal does."""
+    return bool(revision >= payload["revision"] if _is_listed(payload) else revision > payload["revision"])
 
 
-def _has_text(payload: Payload, text_hash: str) -> bool:
-    return payload["catalog"] is not None and payload["catalog"]["text_hash"] == text_hash
+def _is_listed(payload: Payload) -> bool:
+    """Whether the catalogue has the product, as far as the index knows."""
+    return payload["text_hash"] is not None
 
 
 def _unknown(sku: str) -> Payload:
-    """A point before its first change."""
+    """A point before its first change. Qdrant drops a field that is set to null, so these stand in for it too."""
     return {
         "sku": sku,
         "version": 0,
         "revision": NEVER,
         "statistics_revision": NEVER,
-        "name": None,
-        "section": None,
+        **dict.fromkeys(_LISTED),
+        **dict.fromkeys(_SOLD.values()),
         "price": None,
         "stores": [],
-        "catalog": None,
-        "statistics": None,
     }
 
 
-def _with_filter_fields(payload: Payload) -> Payload:
-    """The payload with the fields that filters read, derived from its two halves."""
-    catalog: Payload = payload["catalog"] or {}
-    statistics: Payload = payload["statistics"] or {}
-    paid, listed = statistics.get("price"), catalog.get("list_price")
-    stocked, sold = catalog.get("stocked_at"), statistics.get("stores", [])
-    return payload | {
-        "section": catalog.get("section"),
-        "price": listed if paid is None else paid,
-        "stores": sold if stocked is None else stocked,
-    }
+def _filter_fields(payload: Payload) -> Payload:
+    """The fields that filters read and that follow from both halves."""
+    stores = payload["sold_at"] if payload["stocked_at"] is None else payload["stocked_at"]
+    price = payload["list_price"] if payload["sold_price"] is None else payload["sold_price"]
+    return {"price": price, "stores": stores or []}
 
 
-def _plain(part: CatalogPart | StatisticsPart) -> Payload:
-    """A half as JSON holds it."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(part).items()}
-
-
-def _tupled(fields: Payload, name: str) -> Payload:
-    value = fields[name]
-    return fields | {name: None if value is None else tuple(value)}
+def _plain(value: object) -> object:
+    """A field as JSON holds it."""
+    return list(value) if isinstance(value, tuple) else value

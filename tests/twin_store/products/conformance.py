@@ -119,6 +119,21 @@ class ProductIndexConformance:
         assert found(index, ProductFilter(section="NEW")) == ["a"]
         assert found(index, ProductFilter(section="OLD")) == []
 
+    def test_what_is_no_longer_said_is_gone(self, index: ProductIndex) -> None:
+        index.apply([item("a", section="OLD", list_price=100, stocked_at=("s1",))])
+        index.apply([item("a", revision=2)])
+        assert found(index) == ["a"]
+        for where in (
+            ProductFilter(section="OLD"),
+            ProductFilter(price_min=1),
+            ProductFilter(stocked_at="s1"),
+        ):
+            assert found(index, where) == []
+        product = index.get("a")
+        assert product is not None
+        assert product.catalog == item("a").catalog
+        assert index.apply([item("a", revision=2)]) == 0
+
     def test_a_stale_item_never_overwrites_a_newer_one(self, index: ProductIndex) -> None:
         index.apply([item("a", revision=2, section="NEW")])
         assert index.apply([item("a", towards(0.0, 1.0), revision=1, text="old", section="OLD")]) == 0
