@@ -9,7 +9,7 @@ import time
 
 from confluent_kafka import Message
 
-from streams.agents.decoding import FastDecoder, M
+from streams.decoding import FastDecoder, M
 from streams.environment import Environment
 from streams.settings import Settings
 from streams.tables import GlobalTable
@@ -41,8 +41,8 @@ class EnvironmentReader:
         self._changed_at = time.monotonic()
         self._is_settled = False
         self._promotion = FastDecoder(Promotion)
-        self._item = FastDecoder(CatalogItem)
-        self._statistics = FastDecoder(ProductStatistics)
+        self._item = FastDecoder(CatalogItem, only=("version", "sku", "section"))
+        self._statistics = FastDecoder(ProductStatistics, only=("version", "sku", "weeks"))
 
     @property
     def is_loaded(self) -> bool:

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 
 from streams.agents import ledger as ledgers
 from streams.agents.carts import cart_anchors
-from streams.agents.decoding import FastDecoder
 from streams.agents.ledger import Ledger
 from streams.agents.neighbours import NeighbourMemo
 from streams.agents.planner import Plan, Planner
@@ -26,6 +25,7 @@ from streams.agents.requests import ask_anchors
 from streams.agents.retrieved import Neighbours
 from streams.agents.trips import profile_anchors
 from streams.dead_letters import Origin, dead_letter_record
+from streams.decoding import FastDecoder
 from streams.kafka import Headers
 from streams.promotions import Campaign
 from streams.topics import ASKS, CLICKSTREAM, DEAD_LETTERS, PROFILES, QUERIES, Topic
