@@ -129,7 +129,6 @@ def _config(dimension: int) -> qdrant.EdgeConfig:
         optimizers=qdrant.EdgeOptimizersConfig(
             indexing_threshold=INDEXING_THRESHOLD_KB, default_segment_number=1
         ),
-        # One thread answers in 0.1 ms what a pool answers in 0.6 ms: there is one segment to search.
-        max_search_threads=1,
+        max_search_threads=1,  # there is one segment to search; more threads were no quicker
         wal_enabled=False,
     )
