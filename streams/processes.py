@@ -22,6 +22,7 @@ from streams.topics import (
     PREDICTIONS,
     PROFILES,
     PROMOTIONS,
+    QUERIES,
     REQUESTS,
     TRANSACTIONS,
     TRANSFERS,
@@ -86,6 +87,20 @@ def _planner(settings: Settings, stop: threading.Event, member: str) -> None:
     process.run(settings, stop, member)
 
 
+def _worker(settings: Settings, stop: threading.Event, member: str) -> None:
+    from streams.worker import process
+
+    with Telemetry(process.NAME, settings) as telemetry:
+        process.run(settings, stop, member, telemetry)
+
+
+def _settler(settings: Settings, stop: threading.Event, member: str) -> None:
+    from streams.settler import process
+
+    with Telemetry(process.NAME, settings) as telemetry:
+        process.run(settings, stop, member, telemetry)
+
+
 PROCESSES: tuple[Process, ...] = (
     Process("updater", _updater, (TRANSACTIONS, CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE)),
     Process(
@@ -95,6 +110,8 @@ PROCESSES: tuple[Process, ...] = (
     ),
     Process("indexer", _indexer, (CATALOG,), "index"),
     Process("planner", _planner, (PROFILES, ASKS, CLICKSTREAM, REQUESTS), "agents"),
+    Process("worker", _worker, (QUERIES,), "evidence"),
+    Process("settler", _settler, (PREDICTIONS,)),
 )
 PROCESS_BY_NAME = {process.name: process for process in PROCESSES}
 

@@ -14,11 +14,19 @@ import xxhash
 from streams.batch import Outbox
 from streams.settings import Settings
 from streams.topics import PRODUCTS, STATE
-from twin_store.messages.codec import instant_of, minor_digits, to_money, week_of_day
+from twin_store.messages.codec import (
+    FIRST_MONDAY,
+    SECONDS_PER_DAY,
+    instant_of,
+    minor_digits,
+    to_money,
+    week_of_day,
+)
 from twin_store.messages.profiles import ProductStatistics, WeekStatistics
 from twin_store.messages.wire import struct_for
 from twin_store.product_statistics import (
     BUCKETS,
+    W_DAY,
     W_DEAL_LINES,
     W_LINES,
     Statistics,
@@ -111,12 +119,16 @@ class ProductLane:
 
     def _publish(self, outbox: Outbox, statistics: Statistics, changed: np.ndarray) -> None:
         tables = [rows_between(t, changed) for t in (statistics.weekly, statistics.prices, statistics.stores)]
+        newest_monday = int(statistics.weekly[:, W_DAY].max()) if len(statistics.weekly) else FIRST_MONDAY
         for key, weekly, prices, stores in zip(changed.tolist(), *tables, strict=True):
             if len(weekly) or len(stores):
                 sku = self._symbols[key]
-                outbox.send(PRODUCTS, sku.encode(), _encode(self._message(sku, weekly, prices, stores)))
+                message = self._message(sku, weekly, prices, stores, newest_monday)
+                outbox.send(PRODUCTS, sku.encode(), _encode(message))
 
-    def _message(self, sku: str, weekly: np.ndarray, prices: np.ndarray, stores: np.ndarray) -> Any:
+    def _message(
+        self, sku: str, weekly: np.ndarray, prices: np.ndarray, stores: np.ndarray, newest_monday: int
+    ) -> Any:
         lines = int(weekly[:, W_LINES].sum())
         digest = xxhash.xxh3_64(np.ascontiguousarray(weekly).data)
         digest.update(np.ascontiguousarray(prices).data)
@@ -126,7 +138,7 @@ class ProductLane:
         low, median, high = self._prices(prices)
         return _Product(
             sku=sku,
-            as_of=instant_of((int(weekly[-1, 1]) + 6) * 86_400 if len(weekly) else 0),
+            as_of=instant_of((newest_monday + 6) * SECONDS_PER_DAY),
             revision=self._revision,
             content_hash=digest.hexdigest(),
             price_p10=low,

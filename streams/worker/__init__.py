@@ -1,3 +1,6 @@
-"""Answers decision queries: `process` wires it up, `handler` is what a batch does, `answers` writes predictions,
-`answered` remembers the queries that are done, `models` keeps the decider and its products up to date.
+"""The worker: each query answered once, as of its moment, by the version that is current.
+
+`process` wires it up, `handler` is what a batch does, `answering` turns queries into predictions, `partition` holds
+what belongs to one partition, `answered` the ids it answered last; `models` and `products` are kept up to date by
+threads of their own; `metrics` counts.
 """

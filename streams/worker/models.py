@@ -1,85 +1,49 @@
-"""The decider that answers now, over a catalogue and a market that follow their topics."""
+"""The decider that answers: the current version of the registry, looked up again and again by a thread."""
 
 import logging
-import time
-
-from confluent_kafka import Message
+import threading
 
 from streams.settings import Settings
-from streams.tables import GlobalTable
-from streams.topics import CATALOG, PRODUCTS
 from trainer.deciders.base import Decider
 from trainer.deciders.evidence import EvidenceDecider
 from trainer.fitted import DECIDER
-from trainer.registry import Registry, RegistryError
-from twin_store.catalogue import Catalogue
+from trainer.registry import Registry
 from twin_store.evidence import Products
-from twin_store.market import Market
-from twin_store.messages import CatalogItem, ProductStatistics
-from twin_store.messages.codec import BadMessage, decode
 
 LOOK_EVERY_S = 2.0
-POLL_EVERY_S = 0.25
 _log = logging.getLogger(__name__)
 
 
-class Models:
-    """The current version of the registry, taken up within seconds of its release, without a restart."""
+class CurrentModel:
+    """Holds the current version, loaded. A version that cannot be loaded is reported, and the last one stays."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, products: Products) -> None:
+        self.decider: Decider | None = None
         self._registry = Registry(settings.models)
-        self._catalogue = Catalogue(settings.currency)
-        self._market = Market(settings.currency)
-        self._products = Products(self._catalogue, self._market, settings.currency)
-        self._tables = (
-            GlobalTable(settings, CATALOG, self._take_items),
-            GlobalTable(settings, PRODUCTS, self._take_statistics),
-        )
-        for table in self._tables:
-            table.load()
-        self._decider: Decider | None = None
-        self._looked = self._polled = 0.0
-
-    def current(self) -> Decider | None:
-        """The decider; None before the first version."""
-        now = time.monotonic()
-        if now - self._polled > POLL_EVERY_S:
-            for table in self._tables:
-                table.poll()
-            self._polled = now
-        if now - self._looked > LOOK_EVERY_S:
-            self._looked = now
-            self._look()
-        return self._decider
+        self._products = products
+        self._tried: str | None = None
+        self._stop = threading.Event()
+        self._look()
+        self._thread = threading.Thread(target=self._run, name="models", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Stop following."""
-        for table in self._tables:
-            table.close()
+        """Stop looking."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_S):
+            self._look()
 
     def _look(self) -> None:
-        version = self._registry.current(DECIDER)
-        if version is None or (self._decider is not None and self._decider.version == version):
-            return
         try:
-            self._decider = EvidenceDecider.load(self._registry, version, self._products)
-        except RegistryError as error:
-            # Whoever answered goes on; a bad version is looked at again with the next release.
-            _log.error("version %s is refused: %s", version, error)
+            version = self._registry.current(DECIDER)
+            if version is None or version == self._tried:
+                return
+            self.decider = EvidenceDecider.load(self._registry, version, self._products)
+            _log.info("%s %s answers from now on", DECIDER, version)
+        except Exception:  # object storage may be away for a while; what is loaded still answers
+            _log.exception("the current %s version cannot be loaded", DECIDER)
         else:
-            _log.info("version %s answers from now on", version)
-
-    def _take_items(self, messages: list[Message]) -> None:
-        items = []
-        for message in messages:
-            if message.value() is None:
-                self._catalogue.delete((message.key() or b"").decode(errors="replace"))
-                continue
-            try:
-                items.append(decode(CatalogItem, message.value()))
-            except BadMessage:
-                continue  # the indexer sets it aside
-        self._catalogue.put(items)
-
-    def _take_statistics(self, messages: list[Message]) -> None:
-        self._market.put([decode(ProductStatistics, m.value()) for m in messages if m.value() is not None])
+            self._tried = version
