@@ -112,6 +112,10 @@ class Lane:
         end = TopicPartition(topic_name(self._settings, topic), partition)
         return int(self._consumer.get_watermark_offsets(end, cached=True)[1])
 
+    def lag(self, topic: Topic, partition: int) -> int:
+        """Records of a source that are there and not handled yet, as the last fetch told it."""
+        return max(0, self.heard_end(topic, partition) - max(0, self._next[(topic, partition)]))
+
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set: batch after batch.
 

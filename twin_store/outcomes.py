@@ -83,7 +83,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """A receipt that was not voided: when, and the sku keys bought, sorted; `with_coupon` are some of them."""
+    """What was bought at one time: the sku keys, sorted; `with_coupon` are some of them.
+
+    Two receipts of the same second are one trip: nothing says which was the first.
+    """
 
     second: int
     bought: np.ndarray
@@ -134,7 +137,7 @@ def settle(answer: Unsettled, twin: Twin, now: int, grace: int) -> Settled | int
             late by more than the grace.
         grace: seconds.
     """
-    if _has_forgotten(twin, answer.as_of):
+    if has_forgotten(twin, answer.as_of):
         return Settled(answer.until, "horizon", ())
     truths = np.zeros(len(answer.sizes), dtype=bool)
     for second, trip in _trips(twin.receipts, answer.as_of, answer.until, grace):
@@ -160,30 +163,27 @@ def brier(probabilities: Sequence[float], truths: Sequence[int]) -> float | None
     return float(np.mean((np.asarray(probabilities) - np.asarray(truths)) ** 2))
 
 
-def _has_forgotten(twin: Twin, as_of: int) -> bool:
-    """Whether receipts from `as_of` on may have left the twin's open receipts."""
+def has_forgotten(twin: Twin, as_of: int) -> bool:
+    """Whether receipts from `as_of` on may have left the twin's open receipts, so that it cannot be rewound."""
     newest = int(twin.head[H_LAST_SECOND]) // SECONDS_PER_DAY
     return as_of + 1 < (newest - RECEIPT_DAYS + 1) * SECONDS_PER_DAY
 
 
 def _trips(receipts: np.ndarray, after: int, until: int, grace: int) -> Iterator[tuple[int, Trip | None]]:
-    """The sales in (after, until] in order of time, with what stands of each; None where it was voided."""
+    """The trips in (after, until] in order of time, with what stands of each; None where all was voided."""
     is_sale = receipts[:, R_KIND] == SALE
-    sales = receipts[is_sale & (receipts[:, R_SECOND] > after) & (receipts[:, R_SECOND] <= until)]
-    if not len(sales):
-        return
-    firsts = sales[np.concatenate(([True], sales[1:, R_TXN] != sales[:-1, R_TXN]))]
-    for place in np.lexsort((firsts[:, R_TXN], firsts[:, R_SECOND])).tolist():
-        number, second = int(firsts[place, R_TXN]), int(firsts[place, R_SECOND])
-        its_own = is_sale & (receipts[:, R_TXN] == number)
-        takes_back = ~is_sale & (receipts[:, R_ORIGINAL] == number)
+    seconds = receipts[is_sale, R_SECOND]
+    for second in np.unique(seconds[(seconds > after) & (seconds <= until)]).tolist():
+        its_own = is_sale & (receipts[:, R_SECOND] == second)
+        takes_back = ~is_sale & np.isin(receipts[:, R_ORIGINAL], receipts[its_own, R_TXN])
         totals = np.zeros(HEAD_COLUMNS, dtype=np.int64)
         cells, visits, _ = contributions(receipts[its_own | takes_back], second + grace, 1, totals)
         if not len(visits):
             yield second, None
             continue
         bought = cells[cells[:, C_UNITS] > 0]
-        yield second, Trip(second, bought[:, C_SKU], bought[bought[:, C_COUPON_LINES] > 0, C_SKU])
+        with_coupon = bought[bought[:, C_COUPON_LINES] > 0, C_SKU]
+        yield second, Trip(second, np.unique(bought[:, C_SKU]), np.unique(with_coupon))
 
 
 def _truths(answer: Unsettled, trip: Trip) -> np.ndarray:

@@ -14,6 +14,8 @@ class SettlerMetrics:
         self.forgotten = telemetry.counter("forgotten", "Open answers dropped: their customer was erased")
         self.dead = telemetry.counter("dead_letters", "Predictions that could not be used")
         self.open = telemetry.gauge("open", "Answers not settled yet")
+        self.lag = telemetry.gauge("lag", "Predictions not read yet")
+        self.batch = telemetry.histogram("batch_seconds", "Handling and committing a batch")
         self._settled = telemetry.counter("settled", "Answers settled", ["kind", "by"])
         self._void = telemetry.counter("void", "Of those the ones that settle nothing", ["kind"])
         self._brier = telemetry.gauge("brier", "Mean Brier score of the answers settled", ["kind"])

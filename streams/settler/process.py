@@ -23,16 +23,21 @@ def run(
         TwinsError: the changelogs cannot be read, or another process has this member's name.
     """
     telemetry = telemetry or Telemetry(NAME, settings)
+    metrics = SettlerMetrics(telemetry)
     settler = Settler(
         settings,
         f"{NAME}-{member}",
         heard_end=lambda partition: lane.heard_end(STATE, partition),
-        metrics=SettlerMetrics(telemetry),
+        metrics=metrics,
     )
 
     def alive() -> None:
         telemetry.beat()
         telemetry.ready(bool(lane.partitions))
+
+    def counted(_: int, seconds: float) -> None:
+        metrics.batch.observe(seconds)
+        metrics.lag.set(sum(lane.lag(PREDICTIONS, partition) for partition in lane.partitions))
 
     lane = Lane(
         settings,
@@ -43,6 +48,7 @@ def run(
         settler,
         batch_max=BATCH_MAX,
         linger_ms=LINGER_MS,
+        on_batch=counted,
         on_round=alive,
         followed={STATE: settler.follow_from},
     )

@@ -1,58 +1,68 @@
 """Queries with their decisions as predictions: everything an audit needs is in the message."""
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
-from trainer.deciders.base import Decision, Refusal
-from twin_store.messages import Prediction, Query
+from trainer.deciders.base import Decider, Decision
+from twin_store.messages import Prediction, Query, SourceOffset
 from twin_store.messages.wire import struct_for
 
 NOBODY = "none"
-_Prediction = struct_for(Prediction)
+_Prediction, _Offset = struct_for(Prediction), struct_for(SourceOffset)
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who answers: a decider, its version, and how far it had read the twins' changelog."""
+
+    decider: str
+    version: str
+    had_read: Any
+
+    @classmethod
+    def of(cls, decider: Decider | None, topic: str, partition: int, offset: int) -> Self:
+        """The author with this decider, whose replica is at an offset of the changelog."""
+        had_read = _Offset(topic=topic, partition=partition, offset=offset)
+        return (
+            cls(NOBODY, NOBODY, had_read) if decider is None else cls(decider.name, decider.version, had_read)
+        )
 
 
 def answered(
-    query: Query, decision: Decision, decider: str, version: str, now: datetime, twin_hash: str
+    query: Query, decision: Decision, by: Author, now: datetime, twin_hash: str, degraded: str | None
 ) -> Any:
-    """A prediction with probabilities, as the fast twin of `Prediction`."""
+    """A prediction with probabilities, as the fast twin of `Prediction`.
+
+    `degraded` says what the answer lacks, such as a twin.
+    """
     return _Prediction(
-        **_shared(query, now),
+        **_shared(query, by, now),
         status="answered",
         probabilities=tuple(decision.probabilities),
         raw_probabilities=tuple(decision.raw_probabilities),
         choice=decision.choice,
-        decider=decider,
-        decider_version=version,
-        evidence=tuple(decision.evidence),
+        evidence=_finite(decision.evidence),
         twin_hash=twin_hash,
+        degraded_reason=degraded,
     )
 
 
-def expired(query: Query, now: datetime) -> Any:
-    """A prediction that came too late to be worth anything."""
-    return _Prediction(
-        **_shared(query, now),
-        status="expired",
-        reason="the deadline had passed",
-        decider=NOBODY,
-        decider_version=NOBODY,
-    )
+def expired(query: Query, by: Author, now: datetime) -> Any:
+    """A prediction that would have come too late to be worth anything."""
+    late_s = (now - query.deadline).total_seconds()
+    reason = f"the deadline had passed {late_s:.1f} s before"
+    return _Prediction(**_shared(query, by, now), status="expired", reason=reason)
 
 
-def rejected(
-    query: Query, now: datetime, refusal: Refusal, decider: str = NOBODY, version: str = NOBODY
-) -> Any:
-    """A prediction that says why there is none."""
-    return _Prediction(
-        **_shared(query, now),
-        status="rejected",
-        reason=refusal.reason,
-        decider=decider,
-        decider_version=version,
-    )
+def rejected(query: Query, by: Author, now: datetime, reason: str) -> Any:
+    """A prediction that says why there is no answer."""
+    return _Prediction(**_shared(query, by, now), status="rejected", reason=reason)
 
 
-def _shared(query: Query, now: datetime) -> dict[str, Any]:
+def _shared(query: Query, by: Author, now: datetime) -> dict[str, Any]:
     return {
         "query_id": query.query_id,
         "kind": query.kind,
@@ -63,8 +73,17 @@ def _shared(query: Query, now: datetime) -> dict[str, Any]:
         "latency_ms": round((now - query.raised_at).total_seconds() * 1000, 3),
         "raised_by": query.raised_by,
         "request_id": query.request_id,
+        "decider": by.decider,
+        "decider_version": by.version,
         "products": query.environment.products,
         "subject": query.subject,
         "settlement": query.settlement,
-        "twin_position": query.twin_position,
+        "twin_position": (by.had_read,),
     }
+
+
+def _finite(evidence: Sequence[dict[str, float]]) -> tuple[dict[str, float], ...]:
+    """Evidence that JSON can carry: it has no infinities."""
+    if all(math.isfinite(sum(row.values())) for row in evidence):
+        return tuple(evidence)
+    return tuple({name: value for name, value in row.items() if math.isfinite(value)} for row in evidence)

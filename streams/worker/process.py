@@ -1,5 +1,6 @@
 """The worker process: settings to a running lane."""
 
+import contextlib
 import threading
 
 from streams.lane import Lane
@@ -8,10 +9,10 @@ from streams.telemetry import Telemetry
 from streams.topics import QUERIES, STATE
 from streams.worker.handler import Worker
 from streams.worker.metrics import WorkerMetrics
-from streams.worker.models import Models
+from streams.worker.models import CurrentModel
+from streams.worker.products import LiveProducts
 
 NAME = "worker"
-BATCHES_AT_ONCE = 8  # queries taken in one transaction, in batches of the decider
 
 
 def run(
@@ -24,28 +25,34 @@ def run(
     """
     telemetry = telemetry or Telemetry(NAME, settings)
     metrics = WorkerMetrics(telemetry)
-    models = Models(settings)
-    worker = Worker(settings, f"{NAME}-{member}", models, metrics)
+    with (
+        contextlib.closing(LiveProducts(settings)) as products,
+        contextlib.closing(CurrentModel(settings, products.products)) as model,
+    ):
+        worker = Worker(settings, f"{NAME}-{member}", products, model, metrics)
 
-    def alive() -> None:
-        telemetry.beat()
-        telemetry.ready(bool(lane.partitions))
+        def alive() -> None:
+            telemetry.beat()
+            telemetry.ready(bool(lane.partitions))
 
-    lane = Lane(
-        settings,
-        NAME,
-        member,
-        QUERIES,
-        (),
-        worker,
-        batch_max=settings.worker_batch_max * BATCHES_AT_ONCE,
-        linger_ms=settings.worker_linger_ms,
-        on_batch=lambda _count, seconds: metrics.batch.observe(seconds),
-        on_round=alive,
-        followed={STATE: worker.follow_from},
-    )
-    try:
-        lane.run(stop)
-    finally:
-        telemetry.ready(False)
-        models.close()
+        def counted(_: int, seconds: float) -> None:
+            metrics.batch(seconds)
+            metrics.lag.set(sum(lane.lag(QUERIES, partition) for partition in lane.partitions))
+
+        lane = Lane(
+            settings,
+            NAME,
+            member,
+            QUERIES,
+            (),
+            worker,
+            batch_max=settings.worker_batch_max,
+            linger_ms=settings.worker_linger_ms,
+            on_batch=counted,
+            on_round=alive,
+            followed={STATE: worker.follow_from},
+        )
+        try:
+            lane.run(stop)
+        finally:
+            telemetry.ready(False)

@@ -70,7 +70,8 @@ def answered(customer_id: str, as_of: int, candidates: Sequence[str], days: int 
 def truths_of(prediction: Prediction, receipts: Sequence[Receipt]) -> tuple[int, ...] | None:
     """What her first trip says; None if there was none before the horizon."""
     as_of, until = epoch_seconds(prediction.as_of), epoch_seconds(prediction.settlement.until)
-    for receipt in receipts:
-        if as_of < receipt.second <= until:
-            return tuple(int(sku in receipt.skus) for sku in prediction.subject.candidates)
-    return None
+    following = [receipt for receipt in receipts if as_of < receipt.second <= until]
+    if not following:
+        return None
+    bought = {sku for r in following if r.second == following[0].second for sku in r.skus}
+    return tuple(int(sku in bought) for sku in prediction.subject.candidates)

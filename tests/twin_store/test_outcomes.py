@@ -84,6 +84,14 @@ def test_a_voided_receipt_is_no_trip() -> None:
     assert settled(question, *receipts) == Settled(second(6.5), "receipt", (0, 1))
 
 
+def test_receipts_of_the_same_second_are_one_trip() -> None:
+    question = answer(candidates=["a", "b", "c"])
+    receipts = [sale(3, ["a"], number="one"), sale(3, ["b"], number="two"), sale(4, ["c"])]
+    assert settled(question, *receipts) == Settled(second(3.5), "receipt", (1, 1, 0))
+    voided = reversal(3.1, "one", "void")
+    assert settled(question, *receipts, voided) == Settled(second(3.5), "receipt", (0, 1, 0))
+
+
 def test_what_was_brought_back_was_not_bought() -> None:
     question = answer(candidates=["a", "b"])
     receipts = [sale(3, ["a", "b"], number="one"), reversal(3.1, "one", "return", "a")]
