@@ -4,8 +4,9 @@ import random
 
 import numpy as np
 
-from tests.simulation.world import Arrival, Click, click_table
-from tests.twin_store.dna.histories import columns
+from tests.simulation.world import Arrival
+from tests.twin_store.dna.histories import click_table, columns
+from tests.twin_store.dna.oracle import Click
 from twin_store.dna.binary import Delta
 from twin_store.dna.layout import CLICK_COLUMNS, RECEIPT_COLUMNS
 from twin_store.dna.rows import empty

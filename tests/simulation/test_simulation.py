@@ -5,8 +5,9 @@ import random
 import pytest
 
 from tests.simulation.machine import Machine
-from tests.simulation.world import Arrival, Click, click_table, draw_world
-from tests.twin_store.dna.histories import columns
+from tests.simulation.world import Arrival, draw_world
+from tests.twin_store.dna.histories import click_table, columns
+from tests.twin_store.dna.oracle import Click
 from twin_store.dna.twin import Twin, fold_clicks, fold_receipts
 
 

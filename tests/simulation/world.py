@@ -3,29 +3,13 @@
 import random
 from dataclasses import dataclass
 
-import numpy as np
-
-from tests.twin_store.dna.oracle import Event, Line
-from twin_store.dna.layout import CLICK_COLUMNS, RETURN_DAYS
+from tests.twin_store.dna.oracle import Click, Event, Line
+from twin_store.dna.layout import RETURN_DAYS
 from twin_store.dna.rows import SECONDS_PER_DAY
 
 START_DAY = 17_000
 DELAY_DAYS_MAX = 10  # arrival behind event time, below the lateness that the fold forgives
 SKUS = tuple(range(-3, 9))
-
-
-@dataclass(frozen=True)
-class Click:
-    """A click as the fold gets it."""
-
-    event: int
-    second: int
-    session: int
-    action: int
-    sku: int
-
-    def row(self) -> tuple[int, ...]:
-        return (self.event, self.second, self.session, self.action, self.sku, 1000)
 
 
 @dataclass(frozen=True)
@@ -40,7 +24,7 @@ def draw_world(rng: random.Random) -> tuple[list[Arrival], list[Arrival]]:
     """Everything that happened in order of time, and the log it arrived in: late, twice, out of order."""
     happened: list[Arrival] = []
     for number in range(rng.randint(1, 3)):
-        happened += _customer(rng, f"c{number}", rng.choice((10, 60, 200)))
+        happened += _customer(rng, f"c{number}", rng.choice((10, 60, 200, 1_200)))
     happened.sort(key=lambda arrival: arrival.what.second)
     arriving = []
     for arrival in happened:
@@ -61,11 +45,10 @@ def _customer(rng: random.Random, customer: str, days: int) -> list[Arrival]:
         out.append(Arrival(customer, Event(txn, "sale", second, rng.choice((1, 2)), 0, lines)))
         if rng.random() < 0.3:
             # Mostly within the days a return may take, sometimes beyond; a clock may say it was before.
-            after = rng.randrange(-3600, (RETURN_DAYS + 20) * SECONDS_PER_DAY)
+            after = rng.randrange(-2 * SECONDS_PER_DAY, (RETURN_DAYS + 20) * SECONDS_PER_DAY)
             kind = rng.choice(("return", "return", "void"))
             back = tuple(rng.sample(lines, rng.randint(1, len(lines)))) if kind == "return" else ()
-            if 0 <= after <= RETURN_DAYS * SECONDS_PER_DAY or after > RETURN_DAYS * SECONDS_PER_DAY:
-                out.append(Arrival(customer, Event(rng.getrandbits(62), kind, second + after, 1, txn, back)))
+            out.append(Arrival(customer, Event(rng.getrandbits(62), kind, second + after, 1, txn, back)))
     for _ in range(rng.randint(0, 4)):
         out += _session(rng, customer, days)
     return out
@@ -86,7 +69,7 @@ def _session(rng: random.Random, customer: str, days: int) -> list[Arrival]:
             customer,
             Click(
                 rng.getrandbits(62),
-                second + rng.randrange(3600),
+                second + rng.randrange(3600) + rng.choice((0, 0, 0, 15 * SECONDS_PER_DAY)),
                 session,
                 rng.randrange(6),
                 rng.choice((0, *SKUS)),
@@ -94,8 +77,3 @@ def _session(rng: random.Random, customer: str, days: int) -> list[Arrival]:
         )
         for _ in range(rng.randint(1, 6))
     ]
-
-
-def click_table(clicks: list[Click]) -> np.ndarray:
-    """Clicks as `fold_clicks` takes them."""
-    return np.array([click.row() for click in clicks], dtype=np.int64).reshape(len(clicks), CLICK_COLUMNS)

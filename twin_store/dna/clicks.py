@@ -11,7 +11,6 @@ from twin_store.dna.layout import (
     CELL_COLUMNS,
     DUPLICATE,
     H_FUNNEL,
-    H_SESSIONS,
     K_ACTION,
     K_EVENT,
     K_SECOND,
@@ -20,9 +19,10 @@ from twin_store.dna.layout import (
     LATE,
     LATE_DAYS,
     REMOVE_FROM_CART,
+    SESSION_DAYS,
     VIEW,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY, contains
+from twin_store.dna.rows import SECONDS_PER_DAY, contains, order_by_two
 
 
 @njit(cache=True, nogil=True)
@@ -35,10 +35,10 @@ def accept_clicks(
     used = 0
     for i in range(arriving.shape[0]):
         day = arriving[i, K_SECOND] // SECONDS_PER_DAY
-        if last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS:
-            verdicts[i] = LATE
-        elif contains(clicks, arriving[i, K_EVENT]) or _stands_in(fresh[:used], arriving[i, K_EVENT]):
+        if contains(clicks, arriving[i, K_EVENT]) or _stands_in(fresh[:used], arriving[i, K_EVENT]):
             verdicts[i] = DUPLICATE
+        elif last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS:
+            verdicts[i] = LATE
         else:
             verdicts[i] = ACCEPTED
             last_second = max(last_second, arriving[i, K_SECOND])
@@ -56,21 +56,14 @@ def _stands_in(rows: np.ndarray, event: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
-def click_contributions(clicks: np.ndarray, until_second: int, sign: int, head: np.ndarray) -> np.ndarray:
-    """What these clicks up to `until_second` add to the cells; the funnel in `head` is changed in place.
-
-    A session counts once, however many of its clicks stand here; sessions are told apart within this table.
-    """
+def click_contributions(clicks: np.ndarray, sign: int, head: np.ndarray) -> np.ndarray:
+    """What these clicks add to the cells; the funnel in `head` is changed in place, but for the sessions."""
     cells = np.zeros((clicks.shape[0], CELL_COLUMNS), dtype=np.int64)
     used = 0
     for i in range(clicks.shape[0]):
         row = clicks[i]
-        if row[K_SECOND] > until_second:
-            continue
         action = row[K_ACTION]
         head[H_FUNNEL + action] += sign
-        if _opens_session(clicks, i, until_second):
-            head[H_SESSIONS] += sign
         if row[K_SKU] == 0 or action not in (VIEW, ADD_TO_CART, REMOVE_FROM_CART):
             continue
         cells[used, 0] = row[K_SKU]
@@ -85,8 +78,19 @@ def click_contributions(clicks: np.ndarray, until_second: int, sign: int, head: 
 
 
 @njit(cache=True, nogil=True)
-def _opens_session(clicks: np.ndarray, i: int, until_second: int) -> bool:
-    for j in range(i):
-        if clicks[j, K_SESSION] == clicks[i, K_SESSION] and clicks[j, K_SECOND] <= until_second:
-            return False
-    return True
+def count_sessions(clicks: np.ndarray) -> int:
+    """Sessions that begin within this table: clicks without one of the same session in the days before."""
+    starts = np.empty((clicks.shape[0], 2), dtype=np.int64)
+    for i in range(clicks.shape[0]):
+        starts[i, 0] = clicks[i, K_SESSION]
+        starts[i, 1] = clicks[i, K_SECOND]
+    order = order_by_two(starts)
+    count = 0
+    for k in range(order.shape[0]):
+        if (
+            k == 0
+            or starts[order[k], 0] != starts[order[k - 1], 0]
+            or starts[order[k], 1] - starts[order[k - 1], 1] > SESSION_DAYS * SECONDS_PER_DAY
+        ):
+            count += 1
+    return count

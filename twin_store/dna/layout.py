@@ -6,14 +6,19 @@ money in minor units, quantities in thousandths, times in epoch seconds or days 
 64-bit keys (`twin_store.symbols`).
 
 Windows: an event is late when it is `LATE_DAYS` or more behind the newest of its twin; a return finds its sale
-up to `RETURN_DAYS` back. Receipts are kept line by line for the sum of both, so within these limits no order of
-arrival changes the state. Cells are read over `READ_WEEKS`, and kept as much longer as a reader may rewind.
+up to `RETURN_DAYS` back, and up to `EARLY_DAYS` ahead, since the clocks of tills differ. Receipts are kept line by
+line for the sum of these, so within the limits no order of arrival changes the state: whatever may still change
+what a sale adds arrives while all that changed it before is there. Likewise clicks, for a session is one as long
+as no `SESSION_DAYS` pass without a click. Cells are read over `READ_WEEKS`, and kept as much longer as a reader may
+rewind.
 """
 
 LATE_DAYS = 14
 RETURN_DAYS = 90
-RECEIPT_DAYS = LATE_DAYS + RETURN_DAYS
-CLICK_DAYS = 28
+EARLY_DAYS = 1
+RECEIPT_DAYS = LATE_DAYS + RETURN_DAYS + EARLY_DAYS
+SESSION_DAYS = 14
+CLICK_DAYS = LATE_DAYS + SESSION_DAYS
 READ_WEEKS = 53
 CELL_DAYS = 7 * READ_WEEKS + RECEIPT_DAYS
 

@@ -113,7 +113,7 @@ class ProfileWriter:
         about = msgspec.json.decode(twin.about) if twin.about else {}
         return _Profile(
             customer_id=customer_id,
-            as_of=instant_of(twin.last_second),
+            as_of=instant_of(twin.last_second or twin.about_second),
             content_hash=twin.content_hash(),
             events_folded=int(twin.head[H_EVENTS]),
             personalisation_consent=about.get("personalisation_consent", True),
@@ -125,7 +125,7 @@ class ProfileWriter:
         self, twin: Twin, names: ProductNames, symbols: Mapping[int, str], demographics: dict[str, str]
     ) -> Any:
         head = twin.head.tolist()
-        as_of = head[H_LAST_SECOND] or twin.last_second
+        as_of = twin.last_second
         as_of_day = as_of // SECONDS_PER_DAY
         totals = window_totals(twin.cells, twin.visits, as_of_day, names.products)
         channels, stores = self._visits(twin, as_of_day, symbols)
@@ -168,13 +168,12 @@ class ProfileWriter:
 
     def _basket(self, head: list[int], totals: WindowTotals, as_of_day: int) -> Any:
         first_day = max(head[H_FIRST_SECOND] // SECONDS_PER_DAY, as_of_day - 7 * READ_WEEKS)
-        gaps = totals.receipts - 1
+        days = head[H_LAST_SECOND] // SECONDS_PER_DAY - first_day
+        receipts, gaps = totals.receipts, totals.receipts - 1
         return _Basket(
-            mean_spend=self._money(round(totals.net / totals.receipts))
-            if totals.receipts > 0
-            else self._money(0),
-            mean_lines=_share(totals.lines, totals.receipts, digits=2),
-            days_between_trips=round((as_of_day - first_day) / gaps, 2) if gaps > 0 else None,
+            mean_spend=self._money(round(totals.receipt_net / receipts) if receipts > 0 else 0),
+            mean_lines=_share(totals.receipt_lines, receipts, digits=2),
+            days_between_trips=round(days / gaps, 2) if gaps > 0 else None,
         )
 
     def _groups(
@@ -206,7 +205,7 @@ class ProfileWriter:
     def _trend(self, head: list[int], totals: WindowTotals, as_of: int) -> Any:
         before = totals.before_net * RECENT_WEEKS / BEFORE_WEEKS
         return _Trend(
-            days_since_last_receipt=(as_of - head[H_LAST_SECOND]) / SECONDS_PER_DAY
+            days_since_last_receipt=round((as_of - head[H_LAST_SECOND]) / SECONDS_PER_DAY, 3)
             if head[H_LAST_SECOND]
             else None,
             spend_last_4_weeks=self._money(totals.recent_net),

@@ -17,6 +17,7 @@ from twin_store.dna.layout import (
     C_UNITS,
     READ_WEEKS,
     V_DAY,
+    V_LINES,
     V_NET,
     V_RECEIPTS,
 )
@@ -49,9 +50,11 @@ class Products(NamedTuple):
 
 
 class WindowTotals(NamedTuple):
-    """Sums over the read window."""
+    """Sums over the read window. Receipts, and what was on them, are those of its whole weeks."""
 
     receipts: int
+    receipt_lines: int
+    receipt_net: int
     lines: int
     net: int
     discount: int
@@ -72,7 +75,8 @@ def window_start(as_of_day: int) -> int:
 def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int, products: Products) -> WindowTotals:
     """Sums over the cells and visits of the window that ends with `as_of_day`."""
     since = window_start(as_of_day)
-    lines = net = discount = deal_lines = coupon_lines = recent_net = before_net = receipts = 0
+    lines = net = discount = deal_lines = coupon_lines = recent_net = before_net = 0
+    receipts = receipt_lines = receipt_net = 0
     tier_sum = 0.0
     tier_lines = 0
     for i in range(cells.shape[0]):
@@ -96,9 +100,21 @@ def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int, product
     for i in range(visits.shape[0]):
         if visits[i, V_DAY] > since:
             receipts += visits[i, V_RECEIPTS]
+            receipt_lines += visits[i, V_LINES]
+            receipt_net += visits[i, V_NET]
     tier = tier_sum / tier_lines if tier_lines > 0 else np.nan
     return WindowTotals(
-        receipts, lines, net, discount, deal_lines, coupon_lines, recent_net, before_net, tier
+        receipts,
+        receipt_lines,
+        receipt_net,
+        lines,
+        net,
+        discount,
+        deal_lines,
+        coupon_lines,
+        recent_net,
+        before_net,
+        tier,
     )
 
 

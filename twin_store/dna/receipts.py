@@ -13,6 +13,7 @@ from twin_store.dna.layout import (
     C_MEASURE,
     CELL_COLUMNS,
     DUPLICATE,
+    EARLY_DAYS,
     EVENT_END,
     EVENT_KIND,
     EVENT_ORIGINAL,
@@ -59,6 +60,7 @@ from twin_store.dna.layout import (
 from twin_store.dna.rows import SECONDS_PER_DAY, contains
 
 FIRST_MONDAY = 4  # 1970-01-05
+EXACT_BELOW = 2**61
 
 
 @njit(cache=True, nogil=True)
@@ -85,10 +87,10 @@ def accept(
     used = 0
     for i in range(events.shape[0]):
         day = events[i, EVENT_SECOND] // SECONDS_PER_DAY
-        if last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS:
-            verdicts[i] = LATE
-        elif contains(receipts, events[i, EVENT_TXN]) or _seen(events, verdicts, i):
+        if contains(receipts, events[i, EVENT_TXN]) or _seen(events, verdicts, i):
             verdicts[i] = DUPLICATE
+        elif last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS:
+            verdicts[i] = LATE
         else:
             verdicts[i] = ACCEPTED
             last_second = max(last_second, events[i, EVENT_SECOND])
@@ -206,7 +208,7 @@ def _reversed_units(receipts: np.ndarray, reversals: np.ndarray, sale: np.ndarra
         if reversal[R_ORIGINAL] != sale[R_TXN]:
             continue
         days_apart = reversal[R_SECOND] // SECONDS_PER_DAY - sale[R_SECOND] // SECONDS_PER_DAY
-        if days_apart > RETURN_DAYS:
+        if days_apart > RETURN_DAYS or days_apart < -EARLY_DAYS:
             continue
         if reversal[R_KIND] == VOID:
             return True, 0
@@ -237,6 +239,14 @@ def _standing_measures(row: np.ndarray, returned: int, out: np.ndarray) -> None:
         elif returned >= units:
             out[m] = 0
         elif m in (M_UNITS, M_NET, M_DISCOUNT, M_COUPON):
-            out[m] = value - (2 * value * returned + units) // (2 * units)
+            out[m] = value - _share(value, returned, units)
         else:
             out[m] = value
+
+
+@njit(cache=True, nogil=True)
+def _share(value: int, part: int, whole: int) -> int:
+    """`value * part / whole`, half up; where that does not fit 64 bits, as floats have it."""
+    if abs(value) < EXACT_BELOW // part:
+        return (2 * value * part + whole) // (2 * whole)
+    return int(np.rint(value * (part / whole)))

@@ -89,33 +89,49 @@ def contains(table: np.ndarray, key: int) -> bool:
 def union(base: np.ndarray, fresh: np.ndarray, second_column: int, cutoff_day: int) -> np.ndarray:
     """All rows of both, sorted by columns 0 and 1, without those at or before `cutoff_day`.
 
-    Rows of `fresh` whose first two columns stand in `base` already are left out.
+    Rows with one column 0 are a group. Of a group that stands in both, the one with the lesser rows is kept, so
+    that it does not matter which table is which.
     """
-    columns = base.shape[1]
-    out = np.empty((base.shape[0] + fresh.shape[0], columns), dtype=np.int64)
-    order = order_by_two(fresh)
+    fresh = fresh[order_by_two(fresh)]
+    out = np.empty((base.shape[0] + fresh.shape[0], base.shape[1]), dtype=np.int64)
     used = 0
     i = 0
     j = 0
     while i < base.shape[0] or j < fresh.shape[0]:
-        if j >= fresh.shape[0]:
-            source = base[i]
-            i += 1
-        elif i >= base.shape[0]:
-            source = fresh[order[j]]
-            j += 1
+        i_end = group_end(base, i)
+        j_end = group_end(fresh, j)
+        if j == j_end or (i < i_end and base[i, 0] < fresh[j, 0]):
+            group = base[i:i_end]
+            i = i_end
+        elif i == i_end or fresh[j, 0] < base[i, 0]:
+            group = fresh[j:j_end]
+            j = j_end
         else:
-            row = fresh[order[j]]
-            if base[i, 0] < row[0] or (base[i, 0] == row[0] and base[i, 1] <= row[1]):
-                if base[i, 0] == row[0] and base[i, 1] == row[1]:
-                    j += 1
-                source = base[i]
-                i += 1
-            else:
-                source = row
-                j += 1
-        if source[second_column] // SECONDS_PER_DAY > cutoff_day:
-            for c in range(columns):
-                out[used, c] = source[c]
-            used += 1
+            group = base[i:i_end] if _is_lesser(base[i:i_end], fresh[j:j_end]) else fresh[j:j_end]
+            i = i_end
+            j = j_end
+        for k in range(group.shape[0]):
+            if group[k, second_column] // SECONDS_PER_DAY > cutoff_day:
+                for c in range(group.shape[1]):
+                    out[used, c] = group[k, c]
+                used += 1
     return out[:used].copy()
+
+
+@njit(cache=True, nogil=True)
+def group_end(table: np.ndarray, start: int) -> int:
+    """Where the rows end that have the column 0 of row `start`; `start` at the end of the table."""
+    end = start
+    while end < table.shape[0] and table[end, 0] == table[start, 0]:
+        end += 1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _is_lesser(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether `one` comes before `other`, compared value by value."""
+    for k in range(min(one.shape[0], other.shape[0])):
+        for c in range(one.shape[1]):
+            if one[k, c] != other[k, c]:
+                return bool(one[k, c] < other[k, c])
+    return one.shape[0] <= other.shape[0]

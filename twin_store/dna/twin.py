@@ -11,8 +11,10 @@ import numpy as np
 import xxhash
 from numba import njit
 
-from twin_store.dna.clicks import accept_clicks, click_contributions
+from twin_store.dna.clicks import accept_clicks, click_contributions, count_sessions
 from twin_store.dna.layout import (
+    C_DAY,
+    C_LINES,
     CELL_COLUMNS,
     CELL_DAYS,
     CLICK_COLUMNS,
@@ -22,6 +24,7 @@ from twin_store.dna.layout import (
     H_FIRST_SECOND,
     H_LAST_CLICK_SECOND,
     H_LAST_SECOND,
+    H_SESSIONS,
     HEAD_COLUMNS,
     K_SECOND,
     R_SECOND,
@@ -31,7 +34,7 @@ from twin_store.dna.layout import (
     VISIT_COLUMNS,
 )
 from twin_store.dna.receipts import accept, contributions, has_reversal
-from twin_store.dna.rows import SECONDS_PER_DAY, add_up, empty, union
+from twin_store.dna.rows import SECONDS_PER_DAY, add_up, empty, group_end, union
 
 FOREVER = 2**62
 
@@ -145,27 +148,27 @@ def fold_clicks(twin: Twin, arriving: np.ndarray) -> tuple[Twin, np.ndarray, np.
 
 def absorb_clicks(twin: Twin, fresh: np.ndarray) -> Twin:
     """Add accepted clicks."""
-    head, cells, clicks = _absorb_clicks(twin.head, twin.cells, twin.clicks, fresh)
-    return replace(twin, head=head, cells=cells, clicks=clicks)
+    head, cells, visits, clicks = _absorb_clicks(twin.head, twin.cells, twin.visits, twin.clicks, fresh)
+    return replace(twin, head=head, cells=cells, visits=visits, clicks=clicks)
 
 
 @njit(cache=True, nogil=True)
 def _absorb_clicks(
-    head: np.ndarray, cells: np.ndarray, clicks: np.ndarray, fresh: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    head: np.ndarray, cells: np.ndarray, visits: np.ndarray, clicks: np.ndarray, fresh: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     head = head.copy()
     for i in range(fresh.shape[0]):
         head[H_EVENTS] += 1
         _see(head, fresh[i, K_SECOND], H_LAST_CLICK_SECOND)
-    # Sessions are counted within the table, so what stood there is taken out and everything put in.
-    out_cells = click_contributions(clicks, FOREVER, -1, head)
+    new_cells = click_contributions(fresh, 1, head)
     everything = union(clicks, fresh, K_SECOND, -FOREVER)
-    in_cells = click_contributions(everything, FOREVER, 1, head)
+    head[H_SESSIONS] += count_sessions(everything) - count_sessions(clicks)
     last_day = max(head[H_LAST_SECOND], head[H_LAST_CLICK_SECOND]) // SECONDS_PER_DAY
     return (
         head,
-        add_up(cells, np.concatenate((out_cells, in_cells)), last_day - CELL_DAYS),
-        union(clicks, fresh, K_SECOND, head[H_LAST_CLICK_SECOND] // SECONDS_PER_DAY - CLICK_DAYS),
+        add_up(cells, new_cells, last_day - CELL_DAYS),
+        add_up(visits, visits[:0], last_day - CELL_DAYS),
+        union(everything, clicks[:0], K_SECOND, head[H_LAST_CLICK_SECOND] // SECONDS_PER_DAY - CLICK_DAYS),
     )
 
 
@@ -204,9 +207,10 @@ def _merge(
     out_a, visits_out_a, _ = contributions(receipts_a, FOREVER, -1, head)
     out_b, visits_out_b, _ = contributions(receipts_b, FOREVER, -1, head)
     into, visits_into, _ = contributions(receipts, FOREVER, 1, head)
-    clicks_out_a = click_contributions(clicks_a, FOREVER, -1, head)
-    clicks_out_b = click_contributions(clicks_b, FOREVER, -1, head)
-    clicks_into = click_contributions(clicks, FOREVER, 1, head)
+    clicks_out_a = click_contributions(clicks_a, -1, head)
+    clicks_out_b = click_contributions(clicks_b, -1, head)
+    clicks_into = click_contributions(clicks, 1, head)
+    head[H_SESSIONS] += count_sessions(clicks) - count_sessions(clicks_a) - count_sessions(clicks_b)
     delta = np.concatenate((cells_b, out_a, out_b, into, clicks_out_a, clicks_out_b, clicks_into))
     visits_delta = np.concatenate((visits_b, visits_out_a, visits_out_b, visits_into))
     last_day = max(head[H_LAST_SECOND], head[H_LAST_CLICK_SECOND]) // SECONDS_PER_DAY
@@ -223,19 +227,21 @@ def _merge(
 def _groups(rows: np.ndarray) -> int:
     """Distinct values of column 0, where equal ones stand together."""
     count = 0
-    for i in range(rows.shape[0]):
-        if i == 0 or rows[i, 0] != rows[i - 1, 0]:
-            count += 1
+    at = 0
+    while at < rows.shape[0]:
+        at = group_end(rows, at)
+        count += 1
     return count
 
 
 def rewind(twin: Twin, as_of_second: int) -> Twin:
-    """The twin as it was at `as_of_second`, up to `RECEIPT_DAYS` back: what came after is taken back.
+    """The twin as it was at `as_of_second`: what came after is taken back.
 
-    Totals, cells, visits, open receipts and clicks are exact. The time of the newest event is exact while an
-    event of the window is left, and the end of its day otherwise.
+    Totals, cells and visits are exact up to `LATE_DAYS` back. Further back, up to `RECEIPT_DAYS`, a return of a
+    sale that is no longer open stays taken back. Receipts and clicks that were open then and are not now stay
+    away. Of the newest receipt at least the day is exact; a Customer message that came after leaves none.
     """
-    if twin.last_second <= as_of_second:
+    if max(twin.last_second, twin.about_second) <= as_of_second:
         return twin
     head, cells, visits, receipts, clicks = _rewind(
         twin.head, twin.cells, twin.visits, twin.receipts, twin.clicks, as_of_second
@@ -260,9 +266,9 @@ def _rewind(
     head[H_EVENTS] -= clicks.shape[0] - before_clicks.shape[0]
     out_cells, out_visits, _ = contributions(receipts, FOREVER, -1, head)
     in_cells, in_visits, _ = contributions(receipts, as_of, 1, head)
-    out_clicks = click_contributions(clicks, FOREVER, -1, head)
-    in_clicks = click_contributions(clicks, as_of, 1, head)
-    cells = add_up(cells, np.concatenate((out_cells, in_cells, out_clicks, in_clicks)), -FOREVER)
+    out_clicks = click_contributions(clicks[clicks[:, K_SECOND] > as_of], -1, head)
+    head[H_SESSIONS] -= count_sessions(clicks) - count_sessions(before_clicks)
+    cells = add_up(cells, np.concatenate((out_cells, in_cells, out_clicks)), -FOREVER)
     visits = add_up(visits, np.concatenate((out_visits, in_visits)), -FOREVER)
     head[H_LAST_SECOND] = _newest(before_receipts, R_SECOND, cells, as_of) if head[H_LAST_SECOND] > 0 else 0
     if head[H_LAST_CLICK_SECOND] > as_of:
@@ -276,9 +282,10 @@ def _rewind(
 def _newest(rows: np.ndarray, second_column: int, cells: np.ndarray, as_of: int) -> int:
     if rows.shape[0]:
         return rows[:, second_column].max()
-    if cells.shape[0] == 0:
+    bought = cells[cells[:, C_LINES] > 0]
+    if bought.shape[0] == 0:
         return 0
-    return min(cells[:, 1].max() * SECONDS_PER_DAY + SECONDS_PER_DAY - 1, as_of)
+    return min(bought[:, C_DAY].max() * SECONDS_PER_DAY + SECONDS_PER_DAY - 1, as_of)
 
 
 __all__ = [

@@ -4,9 +4,19 @@ It shares no code with the compiled fold but the names of the columns.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from twin_store.dna.layout import MEASURES, RETURN_DAYS
+from twin_store.dna.layout import (
+    ADD_TO_CART,
+    CELL_DAYS,
+    EARLY_DAYS,
+    MEASURES,
+    REMOVE_FROM_CART,
+    RETURN_DAYS,
+    SESSION_DAYS,
+    VIEW,
+)
 from twin_store.dna.rows import SECONDS_PER_DAY
 
 LINES, UNITS, NET, DISCOUNT, COUPON, DEAL, COUPON_LINES, PRICED = range(MEASURES)
@@ -37,6 +47,24 @@ class Event:
         return self.second // SECONDS_PER_DAY
 
 
+@dataclass(frozen=True)
+class Click:
+    """A click as the fold gets it."""
+
+    event: int
+    second: int
+    session: int
+    action: int
+    sku: int = 0
+
+    @property
+    def day(self) -> int:
+        return self.second // SECONDS_PER_DAY
+
+    def row(self) -> tuple[int, ...]:
+        return (self.event, self.second, self.session, self.action, self.sku, 1000)
+
+
 @dataclass
 class Expected:
     """What the tables must hold, zero entries left out."""
@@ -50,9 +78,19 @@ class Expected:
     events: int = 0
     hours: Counter[int] = field(default_factory=Counter)
     weekdays: Counter[int] = field(default_factory=Counter)
+    looks: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict)
+    funnel: tuple[int, ...] = (0,) * 6
+    sessions: int = 0
+
+    def since(self, last_day: int) -> "Expected":
+        """What is kept of the tables when the newest event is of `last_day`."""
+        for table in (self.cells, self.visits, self.looks):
+            for key in [key for key in table if key[1] <= last_day - CELL_DAYS]:
+                del table[key]
+        return self
 
 
-def expected(events: list[Event]) -> Expected:
+def expected(events: Iterable[Event], clicks: Iterable[Click] = ()) -> Expected:
     """The state after these events, in whatever order and however often they came."""
     by_txn = {event.txn: event for event in events}
     cells: Counter[tuple[int, int, int]] = Counter()
@@ -65,7 +103,8 @@ def expected(events: list[Event]) -> Expected:
         reversals = [
             e
             for e in by_txn.values()
-            if e.kind != "sale" and e.original == sale.txn and e.day - sale.day <= RETURN_DAYS
+            if e.kind != "sale" and e.original == sale.txn
+            if -EARLY_DAYS <= e.day - sale.day <= RETURN_DAYS
         ]
         if any(e.kind == "void" for e in reversals):
             out.voided += 1
@@ -87,7 +126,27 @@ def expected(events: list[Event]) -> Expected:
     out.totals = tuple(totals[m] for m in range(MEASURES))
     out.cells = _rows(cells, MEASURES)
     out.visits = _rows(visits, 4)
+    _add_clicks(out, {click.event: click for click in clicks}.values())
     return out
+
+
+def _add_clicks(out: Expected, clicks: Iterable[Click]) -> None:
+    looks: Counter[tuple[int, int, int]] = Counter()
+    funnel: Counter[int] = Counter()
+    last_of: dict[int, int] = {}
+    for click in sorted(clicks, key=lambda click: click.second):
+        out.events += 1
+        funnel[click.action] += 1
+        before = last_of.get(click.session)
+        if before is None or click.second - before > SESSION_DAYS * SECONDS_PER_DAY:
+            out.sessions += 1
+        last_of[click.session] = click.second
+        if click.sku and click.action == VIEW:
+            looks[click.sku, click.day, 0] += 1
+        elif click.sku and click.action in (ADD_TO_CART, REMOVE_FROM_CART):
+            looks[click.sku, click.day, 1] += 1 if click.action == ADD_TO_CART else -1
+    out.funnel = tuple(funnel[action] for action in range(6))
+    out.looks = _rows(looks, 2)
 
 
 def _by_sku(event: Event) -> dict[int, list[int]]:

@@ -1,46 +1,25 @@
-"""The laws of the twin, on histories drawn at random."""
+"""The laws of the twin, on short histories of receipts drawn at random: nothing is late, nothing expires."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.twin_store.dna.histories import columns, fold, history
-from tests.twin_store.dna.oracle import Event, Expected, Line, expected
+from tests.twin_store.dna.histories import columns, fold, found, history
+from tests.twin_store.dna.oracle import Event, Line, expected
 from twin_store.dna.binary import Delta, apply_delta, read_delta, read_twin, write_delta, write_twin
 from twin_store.dna.layout import (
     C_MEASURE,
     CLICK_COLUMNS,
-    H_EVENTS,
-    H_HOUR,
     H_MEASURE,
     H_RECEIPTS,
     H_RETURNED_LINES,
-    H_VOIDED,
-    H_WEEKDAY,
     MEASURES,
 )
 from twin_store.dna.rows import empty
 from twin_store.dna.twin import Twin, fold_receipts, merge, rewind
 
 MANY = settings(max_examples=300, deadline=None)
-
-
-def found(twin: Twin) -> Expected:
-    """A twin's tables in the oracle's form."""
-    head = twin.head.tolist()
-    out = Expected(
-        cells={(r[0], r[1]): tuple(r[C_MEASURE : C_MEASURE + MEASURES]) for r in twin.cells.tolist()},
-        visits={(r[0], r[1]): tuple(r[2:]) for r in twin.visits.tolist()},
-        totals=tuple(head[H_MEASURE : H_MEASURE + MEASURES]),
-        receipts=head[H_RECEIPTS],
-        voided=head[H_VOIDED],
-        returned_lines=head[H_RETURNED_LINES],
-        events=head[H_EVENTS],
-    )
-    out.hours.update({h: n for h, n in enumerate(head[H_HOUR : H_HOUR + 24]) if n})
-    out.weekdays.update({d: n for d, n in enumerate(head[H_WEEKDAY : H_WEEKDAY + 7]) if n})
-    return out
 
 
 @MANY
