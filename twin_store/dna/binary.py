@@ -5,6 +5,7 @@ Sorted tables differ little from row to row, so most values take one byte.
 """
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +25,9 @@ from twin_store.dna.twin import Twin, absorb_clicks, absorb_receipts, fold_about
 FORMAT = 1
 _FULL, _DELTA = 0, 1
 _HEADER = struct.Struct("<BBQ")  # format, full or delta, sequence number
-_COUNTS = struct.Struct("<IIIII")  # rows of the five parts, or bytes where a part is bytes
-_LENGTHS = struct.Struct("<IIII")
+# Of a twin, how many rows four of its tables have; of a delta, rows and bytes of both tables. And a second.
+_COUNTS = struct.Struct("<IIIII")
+_LENGTHS = struct.Struct("<IIIII")  # bytes of the five tables of a whole twin
 VARINT_MAX = 10
 
 
@@ -54,7 +56,13 @@ def pack_rows(rows: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def unpack_rows(data: np.ndarray, count: int, columns: int) -> np.ndarray:
-    """The table [count, columns] that `pack_rows` wrote."""
+    """The table [count, columns] that `pack_rows` wrote.
+
+    Raises:
+        ValueError: these bytes are not such a table.
+    """
+    if count * columns > data.shape[0]:
+        raise ValueError("a table of the state is cut off")
     rows = np.zeros((count, columns), dtype=np.int64)
     at = 0
     for i in range(count):
@@ -62,6 +70,8 @@ def unpack_rows(data: np.ndarray, count: int, columns: int) -> np.ndarray:
             rest = np.uint64(0)
             shift = np.uint64(0)
             while True:
+                if at == data.shape[0] or shift > np.uint64(63):
+                    raise ValueError("a table of the state is cut off")
                 byte = np.uint64(data[at])
                 at += 1
                 rest |= (byte & np.uint64(0x7F)) << shift
@@ -70,6 +80,8 @@ def unpack_rows(data: np.ndarray, count: int, columns: int) -> np.ndarray:
                 shift += np.uint64(7)
             value = np.int64(rest >> np.uint64(1)) ^ -np.int64(rest & np.uint64(1))
             rows[i, c] = value + (rows[i - 1, c] if i > 0 else 0)
+    if at != data.shape[0]:
+        raise ValueError("a table of the state has more rows than it says")
     return rows
 
 
@@ -107,10 +119,9 @@ def newest_receipt(data: bytes) -> int:
     if not is_full(data):
         receipts = read_delta(data).receipts
         return int(receipts[:, R_SECOND].max()) if len(receipts) else 0
-    at = _HEADER.size + _COUNTS.size
-    (length, *_) = _LENGTHS.unpack_from(data, at)
-    at += _LENGTHS.size + 4
-    head = unpack_rows(np.frombuffer(data, dtype=np.uint8)[at : at + length], 1, HEAD_COLUMNS)
+    (length, *_) = _LENGTHS.unpack_from(data, _HEADER.size + _COUNTS.size)
+    start = _HEADER.size + _COUNTS.size + _LENGTHS.size
+    head = unpack_rows(np.frombuffer(data, dtype=np.uint8)[start : start + length], 1, HEAD_COLUMNS)
     return int(head[0, H_LAST_SECOND])
 
 
@@ -121,19 +132,18 @@ def write_twin(twin: Twin, sequence: int) -> bytes:
     counts = _COUNTS.pack(
         len(twin.cells), len(twin.visits), len(twin.receipts), len(twin.clicks), twin.about_second
     )
-    lengths = _LENGTHS.pack(*map(len, packed[:4]))
-    clicks_length = struct.pack("<I", len(packed[4]))
-    return b"".join(
-        (_HEADER.pack(FORMAT, _FULL, sequence), counts, lengths, clicks_length, *packed, twin.about)
-    )
+    lengths = _LENGTHS.pack(*map(len, packed))
+    return b"".join((_HEADER.pack(FORMAT, _FULL, sequence), counts, lengths, *packed, twin.about))
 
 
 def sequence_of(data: bytes) -> int:
     """The sequence number of a record.
 
     Raises:
-        BadStateError: unknown format.
+        BadStateError: too short, or of an unknown format.
     """
+    if len(data) < _HEADER.size + _COUNTS.size:
+        raise BadStateError(f"a state record of {len(data)} bytes is cut off")
     form, _, sequence = _HEADER.unpack_from(data)
     if form != FORMAT:
         raise BadStateError(f"state format {form} is not known; this reader knows {FORMAT}")
@@ -146,29 +156,49 @@ def is_full(data: bytes) -> bool:
 
 
 def read_delta(data: bytes) -> Delta:
-    """What `write_delta` wrote."""
-    view = np.frombuffer(data, dtype=np.uint8)
+    """What `write_delta` wrote.
+
+    Raises:
+        BadStateError: it is something else.
+    """
+    sequence_of(data)
+    if is_full(data):
+        raise BadStateError("a part of a twin is expected, and this is a whole one")
     n_receipts, n_clicks, receipts_bytes, clicks_bytes, second = _COUNTS.unpack_from(data, _HEADER.size)
-    at = _HEADER.size + _COUNTS.size
-    receipts = unpack_rows(view[at : at + receipts_bytes], n_receipts, RECEIPT_COLUMNS)
-    at += receipts_bytes
-    clicks = unpack_rows(view[at : at + clicks_bytes], n_clicks, CLICK_COLUMNS)
-    return Delta(receipts, clicks, data[at + clicks_bytes :], second)
+    shapes = ((n_receipts, RECEIPT_COLUMNS), (n_clicks, CLICK_COLUMNS))
+    (receipts, clicks), end = _tables(
+        data, _HEADER.size + _COUNTS.size, (receipts_bytes, clicks_bytes), shapes
+    )
+    return Delta(receipts, clicks, data[end:], second)
 
 
 def read_twin(data: bytes) -> Twin:
-    """What `write_twin` wrote."""
-    view = np.frombuffer(data, dtype=np.uint8)
+    """What `write_twin` wrote.
+
+    Raises:
+        BadStateError: it is something else.
+    """
+    sequence_of(data)
     *counts, second = _COUNTS.unpack_from(data, _HEADER.size)
-    at = _HEADER.size + _COUNTS.size
-    lengths = (*_LENGTHS.unpack_from(data, at), *struct.unpack_from("<I", data, at + _LENGTHS.size))
-    at += _LENGTHS.size + 4
+    start = _HEADER.size + _COUNTS.size + _LENGTHS.size
+    if not is_full(data) or len(data) < start:
+        raise BadStateError("a whole twin is expected, and this is none")
+    widths = (HEAD_COLUMNS, CELL_COLUMNS, VISIT_COLUMNS, RECEIPT_COLUMNS, CLICK_COLUMNS)
+    lengths = _LENGTHS.unpack_from(data, start - _LENGTHS.size)
+    (head, *tables), end = _tables(data, start, lengths, zip((1, *counts), widths, strict=True))
+    return Twin(head[0].copy(), *tables, data[end:], second)
+
+
+def _tables(
+    data: bytes, at: int, lengths: Iterable[int], shapes: Iterable[tuple[int, int]]
+) -> tuple[list[np.ndarray], int]:
+    """Tables that stand one after the other from byte `at` on, and where they end."""
+    view = np.frombuffer(data, dtype=np.uint8)
     tables = []
-    shapes = zip(
-        (1, *counts), (HEAD_COLUMNS, CELL_COLUMNS, VISIT_COLUMNS, RECEIPT_COLUMNS, CLICK_COLUMNS), strict=True
-    )
-    for (count, columns), length in zip(shapes, lengths, strict=True):
-        tables.append(unpack_rows(view[at : at + length], count, columns))
+    for length, (count, columns) in zip(lengths, shapes, strict=True):
+        try:
+            tables.append(unpack_rows(view[at : at + length], count, columns))
+        except ValueError as error:
+            raise BadStateError(str(error)) from error
         at += length
-    head, cells, visits, receipts, clicks = tables
-    return Twin(head[0].copy(), cells, visits, receipts, clicks, data[at:], second)
+    return tables, at
