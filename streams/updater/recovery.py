@@ -3,18 +3,26 @@
 import logging
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import OffsetSpec
 
 from streams.batch import next_offset
 from streams.errors import TwinsError
-from streams.kafka import admin, consumer, topic_name
+from streams.kafka import admin, consumer, partitions_of, topic_name
 from streams.settings import Settings
 from streams.topics import STATE, Topic
 from twin_store.store.base import Change, StateStore
 
 CHUNK = 5_000
 SILENCE_S = 60.0
+RETRY_S = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -32,13 +40,16 @@ def restore(
         is_copy: the store only follows the changelog, so a little behind its end will do.
 
     Raises:
-        TwinsError: the broker is silent.
+        TwinsError: the topic does not exist, or the broker is silent.
     """
     name = topic_name(settings, topic)
     until = 0 if is_copy else _end_with_open_transactions(settings, name, partition)
     reader = consumer(settings, f"restore-{partition}", partition_eof=True)
     try:
         start = store.position()
+        partitions_of(
+            reader, name
+        )  # a partition assigned before its leader is known waits half a second for it
         reader.assign([TopicPartition(name, partition, start if start > 0 else OFFSET_BEGINNING)])
         timeout_s = SILENCE_S + settings.transaction_timeout_ms / 1000
         count = _read_all(reader, name, partition, store, until, timeout_s)
@@ -52,13 +63,21 @@ def restore(
 def _end_with_open_transactions(settings: Settings, name: str, partition: int) -> int:
     """The end of a partition, records counted whose transaction has not ended."""
     asked = TopicPartition(name, partition)
-    client = admin(settings)  # kept by name: a collected client drops its requests
-    found = client.list_offsets(
-        {asked: OffsetSpec.latest()},
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=SILENCE_S,
-    )
-    return int(found[asked].result().offset)
+    client = admin(settings)
+    deadline = time.monotonic() + SILENCE_S
+    while True:
+        found = client.list_offsets(
+            {asked: OffsetSpec.latest()},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=SILENCE_S,
+        )
+        try:
+            return int(found[asked].result().offset)
+        except KafkaException as error:
+            # A topic just made, or a broker just back, may not have a leader yet.
+            if not error.args[0].retriable() or time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_S)
 
 
 def _read_all(
