@@ -22,6 +22,8 @@ from pydantic import (
 
 # Digits are spelled out because \d also matches those of other scripts.
 MONEY_PATTERN = r"^-?[0-9]{1,7}(\.[0-9]{1,4})?$"
+# What adds up over a life, or over all customers, goes beyond what one line may cost: up to 64 bits.
+SUM_PATTERN = r"^-?[0-9]{1,17}(\.[0-9]{1,4})?$"
 VERSION_PATTERN = r"^[0-9]+\.[0-9]+$"
 INSTANT_PATTERN = re.compile(
     "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -54,6 +56,9 @@ def _check_range(instant: datetime) -> datetime:
 
 Identifier = Annotated[str, Field(min_length=1, max_length=128)]
 Text = Annotated[str, Field(max_length=4_000)]
+MoneySum = Annotated[
+    str, Field(max_length=23, pattern=SUM_PATTERN, description="decimal string, major units; a sum or a mean")
+]
 Money = Annotated[str, Field(max_length=14, pattern=MONEY_PATTERN, description="decimal string, major units")]
 Quantity = Annotated[float, Field(ge=0, le=QUANTITY_MAX, allow_inf_nan=False, strict=True)]
 Instant = Annotated[

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from twin_store.messages.base import Identifier, Instant, Message, Money, Part
+from twin_store.messages.base import Identifier, Instant, Message, MoneySum, Part
 from twin_store.messages.decisions import SourceOffset
 
 
@@ -12,7 +12,7 @@ class Activity(Part):
     receipts: int
     lines: int
     units: float
-    spend: Money
+    spend: MoneySum
     returned_lines: int
     first_seen: Instant | None = None
     last_seen: Instant | None = None
@@ -21,7 +21,7 @@ class Activity(Part):
 class BasketStatistics(Part):
     """Mean basket over the window."""
 
-    mean_spend: Money
+    mean_spend: MoneySum
     mean_lines: float
     days_between_trips: float | None = None
 
@@ -64,7 +64,7 @@ class Trend(Part):
     """Recency at `as_of`, and spend of the last four weeks against the eight before, as a ratio."""
 
     days_since_last_receipt: float | None = None
-    spend_last_4_weeks: Money
+    spend_last_4_weeks: MoneySum
     spend_ratio: float | None = None
 
 
@@ -124,7 +124,7 @@ class WeekStatistics(Part):
     week: int
     lines: int
     units: float
-    net: Money
+    net: MoneySum
     deal_lines: int
 
 
@@ -137,9 +137,9 @@ class ProductStatistics(Message):
     as_of: Instant
     revision: int
     content_hash: str
-    price_p10: Money | None = None
-    price_median: Money | None = None
-    price_p90: Money | None = None
+    price_p10: MoneySum | None = None
+    price_median: MoneySum | None = None
+    price_p90: MoneySum | None = None
     lines: int
     deal_share: float
     weeks: list[WeekStatistics]
