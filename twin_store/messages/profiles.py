@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from twin_store.messages.base import Identifier, Instant, Message, MoneySum, Part
+from twin_store.messages.base import Identifier, Instant, Message, Money, MoneySum, Part
 from twin_store.messages.decisions import SourceOffset
 
 
