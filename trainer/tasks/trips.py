@@ -9,7 +9,7 @@ import polars as pl
 from trainer.tasks.history import History
 from trainer.tasks.replay import keys_of
 from twin_store.dna.rows import SECONDS_PER_DAY
-from twin_store.messages.codec import week_of_day
+from twin_store.messages.codec import FIRST_MONDAY, week_of_day
 
 LONG_WEEKS, SHORT_WEEKS = 8, 2  # popularity is matched over both: one alone would betray what is rising
 SOLD_MIN = 1  # lines over the long window for a product to count as on sale
@@ -139,7 +139,7 @@ class Listings:
     def __init__(self, trips: Trips) -> None:
         lengths = np.diff(trips.starts)
         stores = np.repeat(trips.stores, lengths)
-        weeks = np.repeat(week_of_day(trips.seconds // SECONDS_PER_DAY), lengths)
+        weeks = np.repeat((trips.seconds // SECONDS_PER_DAY - FIRST_MONDAY) // 7, lengths)
         self._products = int(trips.items.max(initial=0)) + 1
         # Trips are in order of time, so the first of a (store, product) has its first week.
         self._pairs, first = np.unique(stores * self._products + trips.items, return_index=True)

@@ -185,8 +185,9 @@ def read_twin(data: bytes) -> Twin:
         raise BadStateError("a whole twin is expected, and this is none")
     widths = (HEAD_COLUMNS, CELL_COLUMNS, VISIT_COLUMNS, RECEIPT_COLUMNS, CLICK_COLUMNS)
     lengths = _LENGTHS.unpack_from(data, start - _LENGTHS.size)
-    (head, *tables), end = _tables(data, start, lengths, zip((1, *counts), widths, strict=True))
-    return Twin(head[0].copy(), *tables, data[end:], second)
+    tables, end = _tables(data, start, lengths, zip((1, *counts), widths, strict=True))
+    head, cells, visits, receipts, clicks = tables
+    return Twin(head[0].copy(), cells, visits, receipts, clicks, data[end:], second)
 
 
 def _tables(
