@@ -27,6 +27,12 @@ CUSTOMERS = 30
 GRACE = DAY
 
 
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Few partitions: each is restored when a settler starts."""
+    return settings.model_copy(update={"partitions": 2})
+
+
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
     return list(CompleteJourney().records(customers=CUSTOMERS, topics=(TRANSACTIONS,)))
@@ -96,7 +102,7 @@ def test_every_answer_is_settled_once_as_the_receipts_say(settings: Settings, re
     made = answers_about(receipts_of(records))
     come: list[Record] = []
     asked: list[Prediction] = []
-    for stage in in_stages(records, days=60):
+    for stage in in_stages(records, days=80):
         come += stage
         receipts = receipts_of(come)
         begin, end = stage[0].at_seconds, stage[-1].at_seconds
