@@ -8,10 +8,11 @@ from typing import get_args
 import numpy as np
 
 from streams.settings import Settings
-from trainer.fit_evidence import Effort, publish_evidence
-from trainer.fitted import Fitted
+from trainer.calibration import Curve, Temperature
+from trainer.fitted import DECIDER, FLOOR, Fitted
+from trainer.heads import ONE_IS_TRUE, Head
+from trainer.logistic import Logistic
 from trainer.registry import Manifest, Registry
-from trainer.scorers import Logistic
 from twin_store.affinity import Affinity
 from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.messages.decisions import QuestionKind
@@ -21,13 +22,16 @@ TELLING = ("item_share", "item_days", "known_share", "voucher_days", "trips")
 
 def publish_model(settings: Settings, bias: float = 0.0, without: tuple[str, ...] = ()) -> Manifest:
     """A version that answers all kinds but `without`: the more she bought of something, the likelier."""
-    fitted: dict[QuestionKind, Fitted] = {}
-    for kind in get_args(QuestionKind):
-        if kind not in without:
-            names = EVIDENCE_NAMES[kind]
-            weights = np.array([0.3 if name in TELLING else 0.0 for name in names])
-            flat = np.zeros(len(names)), np.ones(len(names))
-            fitted[kind] = Fitted(kind, Logistic(*flat, weights, bias))
-    now = datetime(2017, 1, 1, tzinfo=UTC)
-    registry = Registry(settings.models)
-    return publish_evidence(registry, fitted, Affinity.empty(), now, now.isoformat(), Effort())
+    kinds: list[QuestionKind] = [kind for kind in get_args(QuestionKind) if kind not in without]
+    fitted = Fitted({(kind, FLOOR): _head(kind, bias) for kind in kinds}, Affinity.empty())
+    until = datetime(2017, 1, 1, tzinfo=UTC).isoformat()
+    return Registry(settings.models).publish(DECIDER, until, until, fitted.to_files(), {}, {})
+
+
+def _head(kind: QuestionKind, bias: float) -> Head:
+    names = EVIDENCE_NAMES[kind]
+    weights = [0.3 if name in TELLING else 0.0 for name in names]
+    coefficients = np.array([*weights, *(0.0 for _ in names), bias])
+    logistic = Logistic(np.zeros(len(names)), np.ones(len(names)), coefficients)
+    calibration = Temperature(1.0) if kind in ONE_IS_TRUE else Curve(slope=1.0, offset=0.0)
+    return Head(kind, logistic, None, 0.0, calibration)
