@@ -37,6 +37,16 @@ POLL_S = 0.2
 KAFKA_TIMEOUT_S = 30.0
 RETRY_S = 0.5
 COLLECT_EVERY_S = 30.0
+# What a broker answers while it starts or hands over; librdkafka does not call all of it retriable.
+PASSING = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }
+)
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -243,7 +253,7 @@ class Lane:
                 error = exception.args[0]
                 if error.fatal():
                     raise FencedError(f"{self._name}-{self._member}: {error.str()}") from exception
-                if not error.retriable() or time.monotonic() > deadline:
+                if not (error.retriable() or error.code() in PASSING) or time.monotonic() > deadline:
                     raise
                 _log.warning("%s: %s, trying again", what, error.str())
                 time.sleep(RETRY_S)
@@ -274,10 +284,8 @@ class Lane:
             for tp in given
             for topic in (self._lead, *self._companions)
         ]
-        positions = consumer_.committed(wanted, KAFKA_TIMEOUT_S)
+        positions = self._retry("committed offsets", lambda: _committed(consumer_, wanted))
         for tp in positions:
-            if tp.error is not None:
-                raise KafkaException(tp.error)
             tp.offset = tp.offset if tp.offset >= 0 else OFFSET_BEGINNING
         for tp in given:
             self._handler.assigned(tp.partition)
@@ -310,6 +318,14 @@ class Lane:
         # Between transactions there is nothing to abort; what was handled is committed or was aborted.
         _log.warning("%s: lost partitions %s", self._name, sorted(tp.partition for tp in taken))
         self._revoke(consumer_, taken)
+
+
+def _committed(reader: Consumer, wanted: list[TopicPartition]) -> list[TopicPartition]:
+    positions = reader.committed(wanted, KAFKA_TIMEOUT_S)
+    for position in positions:
+        if position.error is not None:
+            raise KafkaException(position.error)
+    return positions
 
 
 def _report(error: KafkaError) -> None:

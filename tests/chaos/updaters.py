@@ -121,14 +121,14 @@ def told(profiles: Mapping[str, dict]) -> Truth:
 
 def lag(settings: Settings, group: str, topic: Topic) -> int:
     """Records of a topic that the group has not committed."""
-    try:
-        return _lag(settings, group, topic)
-    except KafkaException as error:
-        # A topic just made, or a broker just back, may not have a leader yet.
-        if not error.args[0].retriable():
-            raise
-        time.sleep(0.5)
-        return lag(settings, group, topic)
+    for _ in range(60):
+        try:
+            return _lag(settings, group, topic)
+        except KafkaException:
+            time.sleep(
+                0.5
+            )  # a topic just made, or a broker just back, may not have a leader or coordinator yet
+    return _lag(settings, group, topic)
 
 
 def _lag(settings: Settings, group: str, topic: Topic) -> int:
