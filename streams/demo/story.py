@@ -32,8 +32,11 @@ from streams.supervisor import Supervisor, child_environment
 from streams.topic_admin import apply_topics
 from streams.topics import DEAD_LETTERS, TOPICS, TRANSACTIONS
 from streams.verify import verify
-from streams.worker.models import Models
+from streams.worker.products import LiveProducts
 from trainer.deciders.base import Decider
+from trainer.deciders.evidence import EvidenceDecider
+from trainer.fitted import DECIDER
+from trainer.registry import Registry
 from twin_store.dna.twin import Twin
 
 INGESTING = ("updater", "lake", "indexer")
@@ -297,14 +300,13 @@ def _controls(settings: Settings, scored: list[Case]) -> dict[str, Any]:
 
 def _decider(settings: Settings) -> Decider:
     """The version that answered live, over the same topics."""
-    models = Models(settings)
-    try:
-        decider = models.current()
-    finally:
-        models.close()
-    if decider is None:
+    live = LiveProducts(settings)
+    live.close()  # what it has read by now is all there is
+    registry = Registry(settings.models)
+    version = registry.current(DECIDER)
+    if version is None:
         raise TwinsError("no model version answers; see the log of the worker")
-    return decider
+    return EvidenceDecider.load(registry, version, live.products)
 
 
 def _twins(settings: Settings, scored: list[Case]) -> dict[str, Twin]:

@@ -56,7 +56,10 @@ def test_a_killed_child_comes_back_and_all_end_cleanly(settings: Settings) -> No
     finally:
         killed = supervisor.stop()
     assert killed == [], updater.log.read_text()
-    assert [(child.state, child.exit_code) for child in supervisor.children] == [("ended", 0), ("ended", 0)], updater.log.read_text()
+    assert [(child.state, child.exit_code) for child in supervisor.children] == [
+        ("ended", 0),
+        ("ended", 0),
+    ], updater.log.read_text()
     assert running_processes(settings) == []
     assert '"level"' in updater.log.read_text() or updater.log.read_text() == ""
 
