@@ -65,17 +65,23 @@ def group_name(settings: Settings, name: str) -> str:
 
 
 def consumer(
-    settings: Settings, group: str, *, partition_eof: bool = False, instance: str | None = None
+    settings: Settings,
+    group: str,
+    *,
+    partition_eof: bool = False,
+    instance: str | None = None,
+    uncommitted: bool = False,
 ) -> Consumer:
     """A reader in consumer group `group` (without prefix) that sees committed records only.
 
     It commits nothing by itself. `partition_eof` makes it report the end of each partition as a message whose
     error is `_PARTITION_EOF`. `instance` makes it a static member, which keeps its partitions over a restart.
+    `uncommitted` lets it see what open and aborted transactions hold: only to ask for offsets.
     """
     options: dict[str, Any] = kafka_client_config(settings) | {
         "client.id": group_name(settings, group),
         "group.id": group_name(settings, group),
-        "isolation.level": "read_committed",
+        "isolation.level": "read_uncommitted" if uncommitted else "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",

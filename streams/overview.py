@@ -130,6 +130,12 @@ class Observer:
             latencies=latencies,
         )
 
+    def close(self) -> None:
+        """Close the connections to Kafka; the next look opens them again."""
+        if self._positions is not None:
+            self._positions.close()
+            self._positions = None
+
     def _lags(self) -> dict[str, int] | None:
         """By process, how many records it has not dealt with; None if Kafka does not answer."""
         try:
@@ -143,7 +149,7 @@ class Observer:
                     mine = {source: end for source, end in ends.items() if source[0] in process.reads}
                     found[process.name] = lag(mine, committed)
         except TwinsError:
-            self._positions = None
+            self.close()
             return None
         return found
 

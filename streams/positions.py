@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.batch import Source
 from streams.errors import TwinsError
-from streams.kafka import admin, group_name, partitions_of, topic_name
+from streams.kafka import consumer, partitions_of, topic_name
 from streams.settings import Settings
 from streams.topics import Topic
 
@@ -33,7 +26,7 @@ PASSING = frozenset(
     }
 )
 
-Positions = Mapping[tuple[Topic, int], int]
+Positions = Mapping[Source, int]
 """The next offset of each topic's partitions."""
 
 
@@ -42,55 +35,60 @@ class PositionError(TwinsError):
 
 
 class PositionReader:
-    """Asks Kafka for offsets; remembers how many partitions each topic has."""
+    """Asks Kafka for offsets, over connections that it keeps.
+
+    It asks as a consumer: librdkafka's admin calls for offsets were seen to crash the process while a broker
+    that has just started still loads its groups.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin: AdminClient = admin(settings)
+        self._groups: dict[str, Consumer] = {}
+        self._committed = consumer(settings, "positions")
+        self._open = consumer(settings, "positions", uncommitted=True)
         self._partitions: dict[Topic, list[int]] = {}
 
-    def ends(
-        self, topics: Iterable[Topic], *, open_transactions: bool = False
-    ) -> dict[tuple[Topic, int], int]:
+    def ends(self, topics: Iterable[Topic], *, open_transactions: bool = False) -> dict[Source, int]:
         """The offset after the last committed record, or, with `open_transactions`, after the last record.
 
         A transaction's marker takes an offset too. Raises `TwinsError` if Kafka or a topic is not to be had.
         """
-        level = IsolationLevel.READ_UNCOMMITTED if open_transactions else IsolationLevel.READ_COMMITTED
-        sources = {
-            (topic_name(self._settings, topic), partition): (topic, partition)
-            for topic in topics
-            for partition in self._partitions_of(topic)
-        }
-        asked = {TopicPartition(name, partition): OffsetSpec.latest() for name, partition in sources}
-        found: dict[tuple[Topic, int], int] = {}
+        asker = self._open if open_transactions else self._committed
+        asked = self._sources(topics)
+        latest = [TopicPartition(name, partition, OFFSET_END) for name, partition in asked]
         deadline = time.monotonic() + TIMEOUT_S
-        while asked:
-            answers = self._admin.list_offsets(asked, isolation_level=level, request_timeout=TIMEOUT_S)
-            for tp, future in answers.items():
-                # Of topics that were just made, and while a broker restarts, the leader is not known everywhere.
-                is_last = time.monotonic() > deadline
-                answer = _result(future, f"the end of {tp.topic}", may_fail=not is_last)
-                if answer is not None:
-                    found[sources[tp.topic, tp.partition]] = int(answer.offset)
-            asked = {tp: spec for tp, spec in asked.items() if sources[tp.topic, tp.partition] not in found}
-            time.sleep(POLL_S if asked else 0)
-        return found
+        while latest:
+            error: KafkaError | None
+            try:
+                answers = asker.offsets_for_times(latest, TIMEOUT_S)
+                error = next((answer.error for answer in answers if answer.error is not None), None)
+            except KafkaException as exception:
+                error = exception.args[0]
+            if error is None:
+                return {asked[answer.topic, answer.partition]: answer.offset for answer in answers}
+            # Of topics that were just made, and while a broker restarts, the leader is not known everywhere.
+            if error.code() not in PASSING or time.monotonic() > deadline:
+                raise PositionError(_no_answer("the ends of topics", error))
+            time.sleep(POLL_S)
+        return {}
 
-    def committed(self, group: str, topics: Iterable[Topic]) -> dict[tuple[Topic, int], int]:
+    def committed(self, group: str, topics: Iterable[Topic]) -> dict[Source, int]:
         """What a group (its name without the prefix) has committed; 0 where it has not yet."""
-        by_name = {topic_name(self._settings, topic): topic for topic in topics}
-        positions = {
-            (topic, partition): 0 for topic in by_name.values() for partition in self._partitions_of(topic)
-        }
-        name = group_name(self._settings, group)
-        asked = [ConsumerGroupTopicPartitions(name)]
-        (future,) = self._admin.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_S).values()
-        for tp in _result(future, f"the offsets of group {name}").topic_partitions:
-            topic = by_name.get(tp.topic)
-            if topic is not None and tp.offset > 0:
-                positions[topic, tp.partition] = tp.offset
-        return positions
+        asker = self._groups.get(group)
+        if asker is None:
+            # Not waiting for the offsets of open transactions: those are not committed.
+            asker = self._groups[group] = consumer(self._settings, group, uncommitted=True)
+        asked = self._sources(topics)
+        try:
+            answers = asker.committed([TopicPartition(name, p) for name, p in asked], TIMEOUT_S)
+        except KafkaException as error:
+            raise PositionError(_no_answer(f"the offsets of group {group}", error.args[0])) from error
+        return {asked[answer.topic, answer.partition]: max(answer.offset, 0) for answer in answers}
+
+    def close(self) -> None:
+        """Close the connections."""
+        for asker in (self._committed, self._open, *self._groups.values()):
+            asker.close()
 
     def wait_for_open_transactions(self, topic: Topic, timeout_s: float) -> None:
         """Return once every transaction that is open now on this topic has ended.
@@ -107,10 +105,15 @@ class PositionReader:
                 )
             time.sleep(POLL_S)
 
-    def _partitions_of(self, topic: Topic) -> list[int]:
-        if topic not in self._partitions:
-            self._partitions[topic] = partitions_of(self._admin, topic_name(self._settings, topic))
-        return self._partitions[topic]
+    def _sources(self, topics: Iterable[Topic]) -> dict[tuple[str, int], Source]:
+        """Every partition of these topics, by the topic's full name and the partition."""
+        found: dict[tuple[str, int], Source] = {}
+        for topic in topics:
+            name = topic_name(self._settings, topic)
+            if topic not in self._partitions:
+                self._partitions[topic] = partitions_of(self._committed, name)
+            found |= {(name, partition): (topic, partition) for partition in self._partitions[topic]}
+        return found
 
 
 def lag(ends: Positions, committed: Positions) -> int:
@@ -125,13 +128,5 @@ def lag(ends: Positions, committed: Positions) -> int:
     return total
 
 
-def _result(future: Any, what: str, *, may_fail: bool = False) -> Any:
-    """What Kafka answered; None if it could not just now and `may_fail`."""
-    try:
-        return future.result(timeout=TIMEOUT_S)
-    except KafkaException as error:
-        if may_fail and error.args[0].code() in PASSING:
-            return None
-        raise PositionError(f"Kafka does not tell {what}: {error.args[0].str()}") from error
-    except TimeoutError as error:
-        raise PositionError(f"Kafka does not tell {what}; is it up? (`twins broker status`)") from error
+def _no_answer(what: str, error: KafkaError) -> str:
+    return f"Kafka does not tell {what}: {error.str()}; is it up? (`twins broker status`)"

@@ -6,6 +6,7 @@ updater's committed offsets), then the profiles, and then exactly those records 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -109,24 +110,23 @@ class _Live:
 
     @classmethod
     def read(cls, settings: Settings) -> _Live:
-        positions = PositionReader(settings)
-        sources = (*SOURCES, TRANSFERS)
-        committed = {
-            (topic_name(settings, topic), partition): offset
-            for (topic, partition), offset in positions.committed(UPDATER, sources).items()
-        }
-        # The profiles of what is committed must be readable before they are read.
-        positions.wait_for_open_transactions(PROFILES, TRANSACTION_TIMEOUT_S)
-        profiles = live_profiles(settings)
+        with contextlib.closing(PositionReader(settings)) as positions:
+            committed = {
+                (topic_name(settings, topic), partition): offset
+                for (topic, partition), offset in positions.committed(UPDATER, (*SOURCES, TRANSFERS)).items()
+            }
+            # The profiles of what is committed must be readable before they are read.
+            positions.wait_for_open_transactions(PROFILES, TRANSACTION_TIMEOUT_S)
+            profiles = live_profiles(settings)
+            behind = [
+                end - committed[topic_name(settings, topic), partition]
+                for (topic, partition), end in positions.ends([TRANSFERS]).items()
+            ]
         ahead = {
             customer: profile.offsets
             for customer, profile in profiles.items()
             if any(offset > committed.get(source, 0) for source, offset in profile.offsets.items())
         }
-        behind = (
-            end - committed[topic_name(settings, topic), partition]
-            for (topic, partition), end in positions.ends([TRANSFERS]).items()
-        )
         # One offset may be the marker of a transaction.
         return cls(committed, profiles, ahead, transfers_settled=all(count <= 1 for count in behind))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import asdict
@@ -24,7 +25,8 @@ def register(app: typer.Typer) -> None:
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """Show the running processes with their lag, rates and latencies. Exit 1 unless Kafka and a process are up."""
     settings = load_settings()
-    seen = Observer(settings).look()
+    with contextlib.closing(Observer(settings)) as observer:
+        seen = observer.look()
     score: Score | None = None
     kinds: dict[str, Score] = {}
     if seen.reachable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -118,35 +119,35 @@ def broker_for(settings: Settings, say: Callable[[str], object]) -> Iterator[Non
 
 
 def _print_lines(settings: Settings, supervisor: Supervisor, stop: threading.Event, as_json: bool) -> None:
-    observer, before = Observer(settings), None
-    printed = 0.0
-    while not stop.is_set():
-        supervisor.tend()
-        if time.monotonic() - printed >= LINE_EVERY_S:
-            seen = observer.look()
-            typer.echo(json.dumps(seen.as_json()) if as_json else line(seen, Rates.between(before, seen)))
-            before, printed = seen, time.monotonic()
-        stop.wait(LOOK_EVERY_S)
+    before, printed = None, 0.0
+    with contextlib.closing(Observer(settings)) as observer:
+        while not stop.is_set():
+            supervisor.tend()
+            if time.monotonic() - printed >= LINE_EVERY_S:
+                seen = observer.look()
+                typer.echo(json.dumps(seen.as_json()) if as_json else line(seen, Rates.between(before, seen)))
+                before, printed = seen, time.monotonic()
+            stop.wait(LOOK_EVERY_S)
 
 
 def _show(settings: Settings, supervisor: Supervisor, stop: threading.Event) -> None:
     from rich.live import Live
 
-    observer, before = Observer(settings), None
-    score = LiveScore(settings)
-    try:
-        with Live(refresh_per_second=4) as live:
-            while not stop.is_set():
-                supervisor.tend()
-                seen = observer.look()
-                score.poll()
-                kinds = {kind: tally.score() for kind, tally in score.kinds.items()}
-                rates = Rates.between(before, seen)
-                live.update(screen(seen, rates, score.all.score(), kinds, supervisor.children))
-                before = seen
-                stop.wait(LOOK_EVERY_S)
-    finally:
-        score.close()
+    before = None
+    with (
+        contextlib.closing(Observer(settings)) as observer,
+        contextlib.closing(LiveScore(settings)) as score,
+        Live(refresh_per_second=4) as live,
+    ):
+        while not stop.is_set():
+            supervisor.tend()
+            seen = observer.look()
+            score.poll()
+            kinds = {kind: tally.score() for kind, tally in score.kinds.items()}
+            rates = Rates.between(before, seen)
+            live.update(screen(seen, rates, score.all.score(), kinds, supervisor.children))
+            before = seen
+            stop.wait(LOOK_EVERY_S)
 
 
 def _quiet(_text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -40,7 +41,8 @@ def test_metrics_of_several_processes_add_up(offline_settings: Settings) -> None
 
 def test_without_a_broker_nothing_is_reachable(offline_settings: Settings) -> None:
     settings = offline_settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9"})
-    seen = Observer(settings).look()
+    with contextlib.closing(Observer(settings)) as observer:
+        seen = observer.look()
     assert (seen.reachable, seen.parts, seen.lags) == (False, [], {})
 
 
@@ -59,3 +61,4 @@ def test_running_processes_are_seen_with_their_lag(settings: Settings) -> None:
     assert seen.totals["lines"] == 7
     assert seen.as_json()["latencies"]["answer_ms_p50"] is None
     assert observer.look().parts == []
+    observer.close()

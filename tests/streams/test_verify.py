@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,9 +46,9 @@ def shop(settings: Settings) -> Iterator[None]:
 
 
 def drained(settings: Settings) -> bool:
-    reader = PositionReader(settings)
     sources = (*SOURCES, TRANSFERS)
-    return lag(reader.ends(sources), reader.committed("updater", sources)) == 0
+    with contextlib.closing(PositionReader(settings)) as reader:
+        return lag(reader.ends(sources), reader.committed("updater", sources)) == 0
 
 
 @pytest.fixture
