@@ -1,98 +1,143 @@
-"""Scores to probabilities that are true: isotonic where there is enough to see its steps, Platt's otherwise."""
+"""From a model's score (log odds) to a probability that holds: fitted on later data than the model.
+
+`Curve` calibrates single probabilities, `Temperature` those of options of which one is true.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-ISOTONIC_ROWS_MIN = 1_000
-EDGE = 1e-4  # no probability is nearer to 0 or 1
+from trainer.evaluation import log_loss
+
+ISOTONIC_OUTCOMES_MIN = 400  # with fewer YES (or NO) a step function follows the noise
+KNOTS_MAX = 60
 NEWTON_STEPS = 50
+RIDGE = 1e-3
+SCORE_MAX = 30.0
+
+
+def sigmoid(scores: np.ndarray) -> np.ndarray:
+    """Log odds to probabilities."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(scores, -SCORE_MAX, SCORE_MAX))))
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """A monotone map of scores, as points to interpolate between: ascending `scores`, their `probabilities`."""
+class Curve:
+    """A rising curve from score to log odds: Platt's straight line, then, where data allows, isotonic knots.
 
-    scores: np.ndarray
-    probabilities: np.ndarray
+    Attributes:
+        slope, offset: the line.
+        knots, heights: log odds after the line and after the curve, ascending; empty for the line alone.
+    """
 
-    def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """Probabilities of scores [n]."""
-        return np.interp(scores, self.scores, self.probabilities)
-
-    def to_json(self) -> dict[str, Any]:
-        """For a version's files."""
-        return {"scores": self.scores.tolist(), "probabilities": self.probabilities.tolist()}
+    slope: float
+    offset: float
+    knots: tuple[float, ...] = ()
+    heights: tuple[float, ...] = ()
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Self:
+    def fit(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
+        """From scores of cases that the model has not seen."""
+        straight = cls.fit_line(scores, labels, weights)
+        if min(labels.sum(), len(labels) - labels.sum()) < ISOTONIC_OUTCOMES_MIN:
+            return straight
+        line = straight.slope * scores + straight.offset
+        knots, heights = _isotonic(line, labels, weights)
+        return cls(straight.slope, straight.offset, tuple(knots.tolist()), tuple(heights.tolist()))
+
+    @classmethod
+    def fit_line(cls, scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Self:
+        """The straight line alone."""
+        return cls(*_platt(scores, labels, weights))
+
+    def apply(self, scores: np.ndarray) -> np.ndarray:
+        """Probabilities [n]. Rising, so that calibration never changes which of two is likelier."""
+        line = self.slope * scores + self.offset
+        if not self.knots:
+            return sigmoid(line)
+        inside = np.interp(line, self.knots, self.heights)
+        # Beyond the outermost knots the curve goes on in parallel to the line.
+        beyond = np.minimum(line - self.knots[0], 0.0) + np.maximum(line - self.knots[-1], 0.0)
+        return sigmoid(inside + beyond)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"slope": self.slope, "offset": self.offset, "knots": self.knots, "heights": self.heights}
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Self:
         """Inverse of `to_json`."""
-        return cls(np.array(content["scores"]), np.array(content["probabilities"]))
+        return cls(found["slope"], found["offset"], tuple(found["knots"]), tuple(found["heights"]))
 
 
-def fit_calibration(scores: np.ndarray, truths: np.ndarray, weights: np.ndarray) -> Calibration:
-    """From scores between 0 and 1 and what came true, on rows that the model was not fitted on.
+@dataclass(frozen=True)
+class Temperature:
+    """Options' scores, times `factor`, through a softmax: their probabilities add up to 1."""
 
-    Raises:
-        ValueError: if only one class stands.
-    """
-    if truths.min() == truths.max():
-        raise ValueError("calibration needs both outcomes")
-    if len(truths) < ISOTONIC_ROWS_MIN:
-        return _platt(scores, truths, weights)
-    from sklearn.isotonic import IsotonicRegression
+    factor: float
 
-    fitted = IsotonicRegression(y_min=EDGE, y_max=1 - EDGE, out_of_bounds="clip")
-    fitted.fit(scores, truths, sample_weight=weights)
-    return Calibration(fitted.X_thresholds_.astype(np.float64), fitted.y_thresholds_.astype(np.float64))
+    @classmethod
+    def fit(cls, scores: np.ndarray, labels: np.ndarray, cases: np.ndarray) -> Self:
+        """The factor with the least log loss; rows of one case stand together."""
+        factors = np.geomspace(0.2, 5.0, 81)
+        losses = [log_loss(labels, softmax(factor * scores, cases)) for factor in factors]
+        return cls(float(factors[int(np.argmin(losses))]))
+
+    def apply(self, scores: np.ndarray, cases: np.ndarray) -> np.ndarray:
+        """Probabilities [n]."""
+        return softmax(self.factor * scores, cases)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"factor": self.factor}
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Self:
+        """Inverse of `to_json`."""
+        return cls(found["factor"])
 
 
-def _platt(scores: np.ndarray, truths: np.ndarray, weights: np.ndarray) -> Calibration:
-    """A logistic curve over the scores' logits, by Newton's method with a slight pull to the identity."""
-    x = np.stack((logit(scores), np.ones(len(scores))), axis=1)
-    beta = np.array([1.0, 0.0])
+def softmax(scores: np.ndarray, cases: np.ndarray) -> np.ndarray:
+    """Within each case; rows of one case stand together."""
+    starts = np.flatnonzero(np.diff(cases, prepend=cases[0] - 1))
+    lengths = np.diff(np.append(starts, len(cases)))
+    powers = np.exp(scores - np.repeat(np.maximum.reduceat(scores, starts), lengths))
+    return np.asarray(powers / np.repeat(np.add.reduceat(powers, starts), lengths))
+
+
+def _platt(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """Slope and offset with the least log loss; the slope is drawn slightly towards 1 and kept above 0."""
+    design = np.stack((scores, np.ones(len(scores))), axis=1)
+    wanted = np.array([1.0, 0.0])
+    ridge = RIDGE * weights.sum() * np.array([1.0, 1e-6])
+    found = wanted.copy()
     for _ in range(NEWTON_STEPS):
-        p = sigmoid(x @ beta)
-        gradient = x.T @ (weights * (truths - p)) - (beta - np.array([1.0, 0.0]))
-        curvature = (x * (weights * p * (1 - p))[:, None]).T @ x + np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        beta = beta + step
-        if np.abs(step).max() < 1e-9:
+        probabilities = sigmoid(design @ found)
+        gradient = design.T @ (weights * (probabilities - labels)) + ridge * (found - wanted)
+        curvature = (design * (weights * probabilities * (1 - probabilities))[:, None]).T @ design
+        step = np.linalg.solve(curvature + np.diag(ridge + 1e-9), gradient)
+        found = found - np.clip(step, -2.0, 2.0)
+        if np.abs(step).max() < 1e-8:
             break
-    beta[0] = max(beta[0], 1e-3)
-    points = np.linspace(EDGE, 1 - EDGE, 200)
-    return Calibration(points, np.clip(sigmoid(beta[0] * logit(points) + beta[1]), EDGE, 1 - EDGE))
+    return max(float(found[0]), 0.05), float(found[1])
 
 
-def logit(p: np.ndarray) -> np.ndarray:
-    """log(p / (1 - p)), clipped."""
-    clipped = np.clip(p, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(clipped / (1 - clipped)))
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x))."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -40, 40))))
-
-
-def one_of(odds: np.ndarray, cases: np.ndarray, temperature: float) -> np.ndarray:
-    """Of options of which exactly one is right: probabilities that add up to 1 within each case.
-
-    Args:
-        odds: logits of the options, [n].
-        cases: [n] the number of the case, 0-based; options of one case stand together.
-    """
-    scaled = odds / temperature
-    highest = np.full(cases.max() + 1, -np.inf)
-    np.maximum.at(highest, cases, scaled)
-    exponent = np.exp(scaled - highest[cases])
-    return np.asarray(exponent / np.bincount(cases, exponent)[cases])
-
-
-def fit_temperature(odds: np.ndarray, cases: np.ndarray, truths: np.ndarray) -> float:
-    """The temperature with the least log loss."""
-    grid = np.geomspace(0.3, 5.0, 60)
-    right = truths > 0
-    losses = [-np.log(np.maximum(one_of(odds, cases, t)[right], 1e-9)).mean() for t in grid]
-    return float(grid[int(np.argmin(losses))])
+def _isotonic(line: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Knots of the rising curve nearest to the labels, smoothed by averaging within bins first."""
+    order = np.argsort(line, kind="stable")
+    cumulated = np.cumsum(weights[order])
+    edges = np.searchsorted(cumulated, np.linspace(0, cumulated[-1], KNOTS_MAX + 1)[1:-1])
+    bins = [rows for rows in np.split(order, np.unique(edges)) if len(rows)]
+    blocks: list[list[float]] = []  # [weight, weighted YES, weighted position]
+    for rows in bins:
+        weight = float(weights[rows].sum())
+        blocks.append([weight, float((weights * labels)[rows].sum()), float((weights * line)[rows].sum())])
+        while len(blocks) > 1 and blocks[-2][1] / blocks[-2][0] >= blocks[-1][1] / blocks[-1][0]:
+            last = blocks.pop()
+            blocks[-1] = [a + b for a, b in zip(blocks[-1], last, strict=True)]
+    found = np.array(blocks)
+    # Half a YES and half a NO more keep an all-NO bin away from log odds of minus infinity.
+    shares = (found[:, 1] + 0.5) / (found[:, 0] + 1.0)
+    heights = np.maximum.accumulate(np.log(shares / (1 - shares)))
+    return found[:, 2] / found[:, 0], heights

@@ -39,15 +39,29 @@ def log_loss(truths: np.ndarray, probabilities: np.ndarray, weights: np.ndarray 
 
 def ece(truths: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Expected calibration error over ECE_BINS bins of equal size: mean of |said - was|."""
+    curve = reliability(truths, probabilities, weights)
+    return sum(mass * abs(said - was) for said, was, mass in curve) / sum(mass for _, _, mass in curve)
+
+
+def reliability(
+    truths: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> list[tuple[float, float, float]]:
+    """The calibration curve in ECE_BINS bins of equal size: mean probability, share true, weight; lowest first."""
     w = np.ones(len(truths)) if weights is None else weights
-    error = 0.0
+    curve = []
     for rows in np.array_split(np.argsort(probabilities, kind="stable"), ECE_BINS):
-        mass = w[rows].sum()
+        mass = float(w[rows].sum())
         if mass > 0:
-            said = np.average(probabilities[rows], weights=w[rows])
-            was = np.average(truths[rows], weights=w[rows])
-            error += mass * abs(said - was)
-    return float(error / w.sum())
+            said = float(np.average(probabilities[rows], weights=w[rows]))
+            curve.append((said, float(np.average(truths[rows], weights=w[rows])), mass))
+    return curve
+
+
+def hit_rate(truths: np.ndarray, probabilities: np.ndarray, cases: np.ndarray) -> float:
+    """Share of cases of which the most probable option is true; ties go to the first option."""
+    order = np.lexsort((np.arange(len(cases)), -probabilities, cases))
+    first = order[np.unique(cases[order], return_index=True)[1]]
+    return float(truths[first].mean())
 
 
 def interval(

@@ -1,47 +1,66 @@
-"""A fitted model of one question kind: what scores, and what turns scores into probabilities."""
+"""A version of the evidence decider: a head for each kind of question and way of drawing its candidates."""
 
-from dataclasses import dataclass, field
-from typing import Any
+import json
+from dataclasses import dataclass
+from typing import Self, get_args
 
-import numpy as np
-
-from trainer.calibration import Calibration, logit, one_of
-from trainer.scorers import Scorer
+from trainer.heads import Head
+from trainer.registry import RegistryError
+from twin_store.affinity import Affinity
+from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.messages.decisions import QuestionKind
 
 DECIDER = "evidence"
-CHOICES = ("basket_completion", "trip_choice")
-"""Kinds of which exactly one option is right."""
+AFFINITY_FILE = "affinity.npz"
+NAMES_FILE = "evidence-names.json"
+MATCHED, FLOOR = "matched", "floor"
+# A retailer without displays and mailers has no cases of promotions; a purchase is foretold from the same evidence.
+STAND_INS: dict[QuestionKind, QuestionKind] = {"promotion_response": "purchase"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fitted:
-    """One kind's model: the scorer, and the maps from its scores to probabilities.
+    """All that was fitted. `heads` by kind and by how candidates are drawn, MATCHED or FLOOR."""
 
-    Attributes:
-        matched: for questions whose candidates are hard negatives, None where there were none.
-        floor: for questions as a planner asks them.
-        temperature: for kinds of which one option is right.
-    """
+    heads: dict[tuple[QuestionKind, str], Head]
+    affinity: Affinity
 
-    kind: QuestionKind
-    scorer: Scorer
-    matched: Calibration | None = None
-    floor: Calibration | None = None
-    temperature: float = 1.0
-    metrics: dict[str, Any] = field(default_factory=dict)
+    def head(self, kind: QuestionKind, matched: bool) -> Head | None:
+        """The head that answers: the one for such candidates, else the kind's other one, else the stand-in's."""
+        wanted, other = (MATCHED, FLOOR) if matched else (FLOOR, MATCHED)
+        found = self.heads.get((kind, wanted)) or self.heads.get((kind, other))
+        if found is None and kind in STAND_INS:
+            return self.head(STAND_INS[kind], matched)
+        return found
 
-    def probabilities(self, evidence: np.ndarray, cases: np.ndarray, is_matched: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities of rows; see `Table`."""
-        return self.probabilities_of(self.scorer(evidence), cases, is_matched)
+    @property
+    def kinds(self) -> tuple[QuestionKind, ...]:
+        """The kinds that were fitted."""
+        return tuple(dict.fromkeys(kind for kind, _ in self.heads))
 
-    def probabilities_of(self, scores: np.ndarray, cases: np.ndarray, is_matched: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities of scores."""
-        if self.kind in CHOICES:
-            return one_of(logit(scores), cases, self.temperature)
-        as_matched = self.matched or self.floor
-        as_floor = self.floor or self.matched
-        out = scores.copy()
-        if as_matched is not None and as_floor is not None:
-            out = np.where(is_matched, as_matched(scores), as_floor(scores))
-        return out
+    def to_files(self) -> dict[str, bytes]:
+        """File name to content: text, JSON and plain arrays."""
+        files = {AFFINITY_FILE: self.affinity.to_bytes()}
+        names = {kind: EVIDENCE_NAMES[kind] for kind in self.kinds}
+        files[NAMES_FILE] = json.dumps(names).encode()
+        for (kind, drawn), head in self.heads.items():
+            files |= head.to_files(f"{kind}.{drawn}")
+        return files
+
+    @classmethod
+    def from_files(cls, files: dict[str, bytes], threads: int = 1) -> Self:
+        """Inverse of `to_files`.
+
+        Raises:
+            RegistryError: if it was fitted on other evidence than this code gives.
+        """
+        heads: dict[tuple[QuestionKind, str], Head] = {}
+        fitted_on = json.loads(files.get(NAMES_FILE, b"{}"))
+        for kind in get_args(QuestionKind):
+            for drawn in (MATCHED, FLOOR):
+                if f"{kind}.{drawn}.json" not in files:
+                    continue
+                if tuple(fitted_on.get(kind, ())) != EVIDENCE_NAMES[kind]:
+                    raise RegistryError(f"{kind} was fitted on other evidence; train again")
+                heads[kind, drawn] = Head.from_files(f"{kind}.{drawn}", files, threads)
+        return cls(heads, Affinity.from_bytes(files[AFFINITY_FILE]))

@@ -32,7 +32,9 @@ def evidence(
         float, typer.Option(min=0.01, max=10, help="How many cases to draw, times the usual.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed and lake give the same models.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of LightGBM.")] = 2,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads of LightGBM; more than one only on a machine that is idle.")
+    ] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the version and its measures as JSON.")
     ] = False,
@@ -55,14 +57,14 @@ def evidence(
         history = History.from_lake(
             Lake(lake or settings.lake), until, until - timedelta(weeks=SHELVES_WEEKS), say
         )
-        fitted, affinity = fit_evidence(history, effort, say)
+        fitted, metrics = fit_evidence(history, effort, say)
     except NotEnoughHistoryError as error:
         raise UsageError(str(error)) from None
     except LakeError as error:
         raise TwinsError(str(error)) from None
     created_at = format_instant(datetime.now(UTC))
     manifest = publish_evidence(
-        Registry(models or settings.models), fitted, affinity, until, created_at, effort
+        Registry(models or settings.models), fitted, metrics, until, created_at, effort
     )
     say(f"version {manifest.version} answers from now on")
     if as_json:

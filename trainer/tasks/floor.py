@@ -14,6 +14,7 @@ from trainer.tasks.shop import Shop
 from twin_store.messages.decisions import Environment, QuestionKind, Subject
 
 OWN, BEST_SELLERS = 8, 4  # candidates of a case: of hers, not bought again, and of what sells best
+DRAWS_PROMOTED = 60
 
 
 def floor(shop: Shop, kind: QuestionKind, start: int, end: int, count: int, seed: int) -> Iterator[Case]:
@@ -50,24 +51,34 @@ def _draw(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Candidates, labels and weights."""
     bought = shop.trips.basket(next_trip)
-    week = shop.assortment.before(shop.second(trip))
     # What stands in the trip's own basket is hers by now.
     own = np.union1d(shop.trips.repertoire(trip, REPERTOIRE_DAYS), shop.trips.basket(trip))
-    sellers = week.on_sale
     if kind == "promotion_response":
         own = own[shop.promoted(trip, own).any(axis=1)]
-        sellers = sellers[shop.promoted(trip, sellers).any(axis=1)]
     again = own[np.isin(own, bought)]
     others = own[~np.isin(own, bought)]
     drawn = generator.permutation(others)[:OWN]
-    new = np.zeros(0, dtype=np.int64)
-    if len(sellers) > BEST_SELLERS:
-        sold = np.expm1(week.long[sellers])
-        new = generator.choice(sellers, BEST_SELLERS, replace=False, p=sold / sold.sum())
-        new = new[~np.isin(new, own)]
+    new = _best_sellers(shop, trip, own, kind == "promotion_response", generator)
     candidates = np.concatenate((again, drawn, new))
     if not len(candidates):
         return None
     weights = np.ones(len(candidates))
     weights[len(again) : len(again) + len(drawn)] = len(others) / max(len(drawn), 1)
     return candidates, np.isin(candidates, bought), weights
+
+
+def _best_sellers(
+    shop: Shop, trip: int, own: np.ndarray, promoted_only: bool, generator: np.random.Generator
+) -> np.ndarray:
+    """Products drawn by what they sell, those of her own left out."""
+    week = shop.assortment.before(shop.second(trip))
+    if not len(week.on_sale):
+        return week.on_sale
+    # Few of all products are promoted, so more are drawn than are wanted.
+    draws = DRAWS_PROMOTED if promoted_only else BEST_SELLERS
+    places = np.searchsorted(week.sold, generator.random(draws) * week.sold[-1], side="right")
+    drawn = week.on_sale[np.unique(np.minimum(places, len(week.on_sale) - 1))]
+    drawn = generator.permutation(drawn[~np.isin(drawn, own)])
+    if promoted_only:
+        drawn = drawn[shop.promoted(trip, drawn).any(axis=1)]
+    return np.asarray(drawn[:BEST_SELLERS])

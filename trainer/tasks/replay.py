@@ -7,7 +7,6 @@ import polars as pl
 
 from trainer.tasks.cases import Case
 from trainer.tasks.history import History
-from twin_store.columns import visit_name
 from twin_store.dna.layout import (
     EVENT_COLUMNS,
     EVENT_END,
@@ -31,7 +30,7 @@ from twin_store.dna.layout import (
     M_UNITS,
 )
 from twin_store.dna.twin import Twin, fold_receipts
-from twin_store.symbols import key_of
+from twin_store.symbols import key_of, visit_name
 
 
 def keys_of(texts: pl.Series) -> np.ndarray:

@@ -85,12 +85,14 @@ class Trips:
 class Week:
     """What was on sale before a week: `long` and `short` are logs of the lines sold in those windows.
 
-    `on_sale` are the products sold in the long window and `of_section` the same by section, least popular first.
+    `on_sale` are the products sold in the long window and `of_section` the same by section, least popular first;
+    `sold` adds up the lines of `on_sale`.
     """
 
     long: np.ndarray
     short: np.ndarray
     on_sale: np.ndarray
+    sold: np.ndarray
     of_section: dict[int, np.ndarray]
 
 
@@ -124,6 +126,7 @@ class Assortment:
                 long,
                 np.log1p(self._sold(week, SHORT_WEEKS)),
                 on_sale,
+                np.cumsum(np.expm1(long[on_sale])),
                 {s: part for s, part in zip(sections.tolist(), parts, strict=True) if s >= 0},
             )
         return self._weeks[week]

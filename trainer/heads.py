@@ -1,0 +1,125 @@
+"""One fitted answer to one kind of question: a score from evidence, and its calibration to a probability.
+
+The score is the log odds of LightGBM, of logistic regression, or their mean, whichever foretold the calibration
+slice best. Where several options may be true at once a curve calibrates, where exactly one is a temperature.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from trainer.boosting import Boosted, fit_boosted
+from trainer.calibration import Curve, Temperature
+from trainer.evaluation import log_loss
+from trainer.logistic import Logistic
+from trainer.tasks.table import Table
+from twin_store.messages.decisions import QuestionKind
+
+ONE_IS_TRUE: tuple[QuestionKind, ...] = ("basket_completion", "trip_choice")
+MIXES = (0.0, 0.5, 1.0)  # share of the booster in the score
+
+
+@dataclass(frozen=True)
+class Head:
+    """A fitted head. `mix` is the booster's share in the score; `boosted` is None where that is 0."""
+
+    kind: QuestionKind
+    logistic: Logistic
+    boosted: Boosted | None
+    mix: float
+    calibration: Curve | Temperature
+
+    @classmethod
+    def fit(cls, rows: Table, later: Table, seed: int, threads: int = 1) -> Self:
+        """Fit on `rows`, choose the mix and calibrate on `later`; both in order of time.
+
+        Raises:
+            ValueError: if one of the two has only one outcome.
+        """
+        for part, table in (("fit", rows), ("calibrate", later)):
+            if len(np.unique(table.labels)) < 2:
+                raise ValueError(f"the rows to {part} on have one outcome only")
+        models = _fit_models(rows, seed, threads)
+        logistic = models[0].scores(later.evidence)
+        boosted = None if models[1] is None else models[1].scores(later.evidence)
+        mix = _best_mix(logistic, boosted, later)
+        calibration = _calibrate(_mixed(logistic, boosted, mix), later)
+        return cls(rows.kind, models[0], models[1] if mix > 0 else None, mix, calibration)
+
+    def refitted(self, rows: Table, seed: int, threads: int = 1) -> Self:
+        """The same mix and calibration over models fitted anew on these rows."""
+        logistic, boosted = _fit_models(rows, seed, threads)
+        mix = self.mix if boosted is not None else 0.0
+        return replace(self, logistic=logistic, boosted=boosted if mix > 0 else None, mix=mix)
+
+    def scores(self, evidence: np.ndarray) -> np.ndarray:
+        """Log odds before calibration [n]."""
+        if self.boosted is None:
+            return self.logistic.scores(evidence)
+        boosted = self.boosted.scores(evidence)
+        return boosted if self.mix == 1 else _mixed(self.logistic.scores(evidence), boosted, self.mix)
+
+    def probabilities(self, scores: np.ndarray, cases: np.ndarray) -> np.ndarray:
+        """Calibrated [n]; rows of one case stand together."""
+        if isinstance(self.calibration, Temperature):
+            return self.calibration.apply(scores, cases)
+        return self.calibration.apply(scores)
+
+    def to_files(self, name: str) -> dict[str, bytes]:
+        """File name to content."""
+        described = {
+            "kind": self.kind,
+            "mix": self.mix,
+            "logistic": self.logistic.to_json(),
+            "calibration": self.calibration.to_json(),
+        }
+        files = {f"{name}.json": json.dumps(described).encode()}
+        if self.boosted is not None:
+            files[f"{name}.lightgbm.txt"] = self.boosted.text.encode()
+        return files
+
+    @classmethod
+    def from_files(cls, name: str, files: dict[str, bytes], threads: int = 1) -> Self:
+        """Inverse of `to_files`. Raises `KeyError` if a file is missing."""
+        described: dict[str, Any] = json.loads(files[f"{name}.json"])
+        text = files[f"{name}.lightgbm.txt"].decode() if described["mix"] > 0 else None
+        calibrate = Temperature.from_json if described["kind"] in ONE_IS_TRUE else Curve.from_json
+        return cls(
+            described["kind"],
+            Logistic.from_json(described["logistic"]),
+            None if text is None else Boosted(text, threads),
+            described["mix"],
+            calibrate(described["calibration"]),
+        )
+
+
+def _fit_models(rows: Table, seed: int, threads: int) -> tuple[Logistic, Boosted | None]:
+    logistic = Logistic.fit(rows.evidence, rows.labels, rows.weights)
+    return logistic, fit_boosted(rows.evidence, rows.labels, rows.weights, seed, threads)
+
+
+def _best_mix(logistic: np.ndarray, boosted: np.ndarray | None, later: Table) -> float:
+    """The mix with the least log loss after a plain calibration of its own."""
+    if boosted is None:
+        return 0.0
+    losses = []
+    for mix in MIXES:
+        scores = _mixed(logistic, boosted, mix)
+        if later.kind in ONE_IS_TRUE:
+            found = Temperature.fit(scores, later.labels, later.cases).apply(scores, later.cases)
+        else:
+            found = Curve.fit_line(scores, later.labels, later.weights).apply(scores)
+        losses.append(log_loss(later.labels, found, later.weights))
+    return MIXES[int(np.argmin(losses))]
+
+
+def _calibrate(scores: np.ndarray, later: Table) -> Curve | Temperature:
+    if later.kind in ONE_IS_TRUE:
+        return Temperature.fit(scores, later.labels, later.cases)
+    return Curve.fit(scores, later.labels, later.weights)
+
+
+def _mixed(logistic: np.ndarray, boosted: np.ndarray | None, mix: float) -> np.ndarray:
+    return logistic if boosted is None else np.asarray(mix * boosted + (1 - mix) * logistic)
