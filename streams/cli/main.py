@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("streams.cli.up", "Run all parts on this machine, with a live view."),
     "status": ("streams.cli.status", "Show what runs, how far behind it is and what it has done."),
     "show": ("streams.cli.show", "Show a customer's Shopping-DNA, now or at any moment."),
+    "ask": ("streams.cli.ask", "Ask a question about a customer; the answer with its evidence."),
     "run": ("streams.cli.run", "Run one process of the system."),
     "verify": ("streams.cli.verify", "Recompute every twin from the lake and compare."),
     "broker": ("streams.cli.broker", "Start, stop and inspect the local Kafka broker."),

@@ -1,5 +1,5 @@
 """`twins demo`: the whole system on real receipts, from an empty folder to a report.
 
-`story` tells it phase by phase, `cases` collects what was asked, answered and settled, `scores` judges it,
-`freshness` watches the profiles, `picture` draws.
+`story` tells it phase by phase on a `stage` of its own broker and processes; `cases` collects what was asked,
+answered and settled, `freshness` watches the profiles, `scores` and `controls` judge, `report` and `picture` show.
 """

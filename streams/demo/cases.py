@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TypeVar
 
 from streams.kafka import read_to_end
 from streams.settings import Settings
-from streams.topics import OUTCOMES, PREDICTIONS, QUERIES
-from twin_store.messages import Outcome, Prediction, Query
+from streams.topics import OUTCOMES, PREDICTIONS, QUERIES, Topic
+from twin_store.messages import Message, Outcome, Prediction, Query
 from twin_store.messages.codec import decode
+
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -22,31 +24,53 @@ class Case:
     outcome: Outcome | None
 
     @property
-    def scored(self) -> bool:
-        """Whether there is an answer and a truth to hold it against."""
-        return (
-            self.prediction is not None
-            and self.prediction.status == "answered"
-            and self.outcome is not None
-            and not self.outcome.void
-            and bool(self.outcome.truths)
+    def is_answered(self) -> bool:
+        """Whether it has probabilities."""
+        return self.prediction is not None and self.prediction.status == "answered"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A case with an answer and a truth to hold it against."""
+
+    query: Query
+    prediction: Prediction
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Cases:
+    """All of them. `answers_max` is the most answers that any query got; 1 when each was answered once."""
+
+    cases: list[Case]
+    answers_max: int
+
+    @classmethod
+    def read(cls, settings: Settings) -> Cases:
+        """Every query by its id once, in order of `as_of`."""
+        queries = {query.query_id: query for query in _all(settings, QUERIES, Query)}
+        answers = _all(settings, PREDICTIONS, Prediction)
+        predictions = {answer.query_id: answer for answer in answers}
+        outcomes = {outcome.query_id: outcome for outcome in _all(settings, OUTCOMES, Outcome)}
+        found = [Case(query, predictions.get(i), outcomes.get(i)) for i, query in queries.items()]
+        counts = Counter(answer.query_id for answer in answers)
+        return cls(
+            sorted(found, key=lambda case: (case.query.as_of, case.query.query_id)),
+            max(counts.values(), default=0),
         )
 
+    def settled(self) -> list[Settled]:
+        """Those that can be scored, in order of `as_of`."""
+        return [
+            Settled(case.query, case.prediction, case.outcome)
+            for case in self.cases
+            if case.is_answered
+            and case.prediction is not None
+            and case.outcome is not None
+            and not case.outcome.void
+            and case.outcome.truths
+        ]
 
-def read_cases(settings: Settings) -> list[Case]:
-    """Every query by its id once, in order of `as_of`."""
-    queries = {query.query_id: query for query in _all(settings, QUERIES, Query)}
-    predictions = {answer.query_id: answer for answer in _all(settings, PREDICTIONS, Prediction)}
-    outcomes = {outcome.query_id: outcome for outcome in _all(settings, OUTCOMES, Outcome)}
-    cases = [Case(q, predictions.get(i), outcomes.get(i)) for i, q in queries.items()]
-    return sorted(cases, key=lambda case: (case.query.as_of, case.query.query_id))
 
-
-def _all(settings, topic, model):  # type: ignore[no-untyped-def]
+def _all(settings: Settings, topic: Topic, model: type[M]) -> list[M]:
     return [decode(model, message.value()) for message in read_to_end(settings, topic)]
-
-
-def answers_of_one_query(settings: Settings) -> int:
-    """The most answers any query got; 1 when each was answered once."""
-    ids = [answer.query_id for answer in _all(settings, PREDICTIONS, Prediction)]
-    return int(np.unique(ids, return_counts=True)[1].max()) if ids else 0

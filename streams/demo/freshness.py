@@ -14,6 +14,8 @@ from confluent_kafka import OFFSET_END, Message, TopicPartition
 from streams.kafka import consumer, partitions_of, read_to_end, topic_name
 from streams.settings import Settings
 from streams.topics import PROFILES, TRANSACTIONS
+from twin_store.receipt_judge import ReceiptJudge
+from twin_store.records import Record
 
 POLL_S = 0.1
 CHUNK = 500
@@ -28,11 +30,6 @@ class _Offset(msgspec.Struct):
 class _Profile(msgspec.Struct):
     customer_id: str
     offsets: list[_Offset]
-
-
-class _Receipt(msgspec.Struct):
-    transaction_id: str
-    customer_id: str
 
 
 @dataclass
@@ -72,16 +69,17 @@ class FreshnessWatch:
         """
         taken: list[float] = []
         known: set[str] = set()
-        for message in read_to_end(self._settings, TRANSACTIONS):
-            receipt = _receipt_of(message)
-            if receipt is None or receipt.transaction_id in known:
-                continue
-            known.add(receipt.transaction_id)
-            appended = message.timestamp()[1] / 1000
+        messages = list(read_to_end(self._settings, TRANSACTIONS))
+        records = [Record(m.key(), m.value(), m.timestamp()[1] / 1000) for m in messages]
+        receipts, sources, _ = ReceiptJudge(self._settings.currency).accept(records)
+        for receipt, source in zip(receipts, sources, strict=True):
+            appended = records[source].timestamp
             seen = self._seen.get(receipt.customer_id)
-            if appended < self.started or seen is None:
+            is_repeated = receipt.transaction_id in known
+            known.add(receipt.transaction_id)
+            if is_repeated or appended < self.started or seen is None:
                 continue
-            first = int(np.searchsorted(seen.offsets, message.offset() or 0, side="right"))
+            first = int(np.searchsorted(seen.offsets, messages[source].offset() or 0, side="right"))
             if first < len(seen.arrived):
                 taken.append((seen.arrived[first] - appended) * 1000)
         return np.array(taken)
@@ -111,10 +109,3 @@ class FreshnessWatch:
                     seen = self._seen[profile.customer_id]
                     seen.offsets.append(offset.offset)
                     seen.arrived.append(arrived)
-
-
-def _receipt_of(message: Message) -> _Receipt | None:
-    try:
-        return msgspec.json.decode(message.value() or b"", type=_Receipt)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None  # poison that was injected

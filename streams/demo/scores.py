@@ -1,96 +1,73 @@
-"""How good the live answers were, and what becomes of them with an old twin or somebody else's."""
+"""How good answers are: every settled option with what was said of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from streams.demo.cases import Case
-from trainer.deciders.base import Decider, Decision, DecisionInput
+from streams.demo.cases import Settled
 from trainer.evaluation import auc, brier, ece
-from twin_store.dna.twin import Twin, rewind
-from twin_store.evidence import Question
 from twin_store.messages.codec import epoch_seconds
-
-STALE_DAYS = 7
-SECONDS_PER_DAY = 86_400
-CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Options:
-    """Every settled option: what was said of it, what it was, and when that was known (epoch seconds)."""
+    """Settled options, [n] each: the probability said, the truth, the kind of question, the epoch second at which
+    the truth was known."""
 
     probabilities: np.ndarray
     truths: np.ndarray
+    kinds: np.ndarray
     settled_at: np.ndarray
 
     @classmethod
-    def of(cls, cases: Sequence[Case]) -> Options:
-        """The options of scored cases, as they were answered live."""
+    def of(cls, settled: Sequence[Settled], said: Sequence[Sequence[float]] | None = None) -> Options:
+        """The options of settled cases, as they were answered live or with what was `said` instead."""
         rows = [
-            (p, t, epoch_seconds(case.outcome.settled_at))
-            for case in cases
-            if case.prediction is not None and case.outcome is not None
-            for p, t in zip(case.prediction.probabilities, case.outcome.truths, strict=True)
+            (p, t, case.query.kind, epoch_seconds(case.outcome.settled_at))
+            for place, case in enumerate(settled)
+            for p, t in zip(
+                case.prediction.probabilities if said is None else said[place],
+                case.outcome.truths,
+                strict=True,
+            )
         ]
-        table = np.array(rows, dtype=np.float64).reshape(len(rows), 3)
-        return cls(table[:, 0], table[:, 1], table[:, 2])
+        p, t, kinds, at = zip(*rows, strict=True) if rows else ((), (), (), ())
+        return cls(np.array(p), np.array(t, dtype=np.int64), np.array(kinds, dtype=str), np.array(at))
 
-    def summary(self) -> dict[str, float | int | None]:
-        """AUC, Brier score and expected calibration error; AUC is None where only one class was seen."""
-        n = len(self.truths)
-        one_class = n == 0 or self.truths.min() == self.truths.max()
+    def __len__(self) -> int:
+        return len(self.truths)
+
+    def of_kind(self, kind: str) -> Options:
+        """The options of one kind of question."""
+        rows = self.kinds == kind
+        return Options(self.probabilities[rows], self.truths[rows], self.kinds[rows], self.settled_at[rows])
+
+    def auc(self) -> float | None:
+        """How often the option that came true was given more than one that did not, both of one kind of question.
+
+        Across kinds it would measure that one kind comes true more often than another. None without such pairs.
+        """
+        total = pairs = 0.0
+        for kind in np.unique(self.kinds):
+            some = self.of_kind(str(kind))
+            count = float(some.truths.sum()) * float((1 - some.truths).sum())
+            if count:
+                total += count * auc(some.truths, some.probabilities)
+                pairs += count
+        return round(total / pairs, 4) if pairs else None
+
+    def summary(self) -> dict[str, Any]:
+        """AUC, Brier score, expected calibration error, how many, and the share that came true."""
+        if not len(self):
+            return {"auc": None, "brier": None, "ece": None, "n_scored": 0, "base_rate": None}
         return {
-            "auc": None if one_class else round(auc(self.truths, self.probabilities), 4),
-            "brier": round(brier(self.truths, self.probabilities), 4) if n else None,
-            "ece": round(ece(self.truths, self.probabilities), 4) if n else None,
-            "n_scored": n,
-            "base_rate": round(float(self.truths.mean()), 4) if n else None,
+            "auc": self.auc(),
+            "brier": round(brier(self.truths, self.probabilities), 4),
+            "ece": round(ece(self.truths, self.probabilities), 4),
+            "n_scored": len(self),
+            "base_rate": round(float(self.truths.mean()), 4),
         }
-
-
-TwinOf = Callable[[Case], Twin]
-
-
-def stale(twins: Mapping[str, Twin]) -> TwinOf:
-    """Each customer's own twin as it was `STALE_DAYS` before the question."""
-    return lambda case: rewind(
-        twins[case.query.customer_id], epoch_seconds(case.query.as_of) - STALE_DAYS * SECONDS_PER_DAY
-    )
-
-
-def somebody_elses(twins: Mapping[str, Twin]) -> TwinOf:
-    """The twin of the next customer in order: the control that must collapse."""
-    order = sorted(twins)
-    after = dict(zip(order, [*order[1:], *order[:1]], strict=True))
-    return lambda case: twins[after[case.query.customer_id]]
-
-
-def asked_again(cases: Sequence[Case], decider: Decider, twin_of: TwinOf) -> Options:
-    """The same questions put to the same decider about other twins."""
-    kept: list[Case] = []
-    answers: list[Decision] = []
-    for start in range(0, len(cases), CHUNK):
-        chunk = cases[start : start + CHUNK]
-        inputs = [DecisionInput(question_of(case), twin_of(case)) for case in chunk]
-        for case, answer in zip(chunk, decider.decide(inputs), strict=True):
-            if isinstance(answer, Decision):
-                kept.append(case)
-                answers.append(answer)
-    rows = [
-        (p, t, 0.0)
-        for case, answer in zip(kept, answers, strict=True)
-        if case.outcome is not None
-        for p, t in zip(answer.probabilities, case.outcome.truths, strict=True)
-    ]
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), 3)
-    return Options(table[:, 0], table[:, 1], table[:, 2])
-
-
-def question_of(case: Case) -> Question:
-    """The question as the worker put it."""
-    query = case.query
-    return Question(query.kind, epoch_seconds(query.as_of), query.subject, query.environment)

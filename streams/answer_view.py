@@ -1,0 +1,80 @@
+"""An answer on a terminal: the probabilities, who says so, and the evidence in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from streams.asking import Answer
+from twin_store.evidence import EVIDENCE
+
+BAR_WIDTH = 30
+SHOWN = 14
+# What a person looks at first, of all the numbers; those that a question lacks are passed over.
+FIRST = (
+    *("item_days", "item_since", "item_interval", "item_due", "item_share_quarter", "item_is_last_of_type"),
+    *("type_due", "type_share", "trip_since", "trip_interval", "display", "mailer", "popularity_4"),
+    *("rebuy_rate", "rebuy_due", "taste", "history_affinity", "basket_affinity", "price_to_usual"),
+    *("campaign_days", "campaign_rate", "voucher_known", "voucher_since", "voucher_share", "coupon_since"),
+    *("items", "known_share", "surprise_item", "item_share", "item_share_month", "brand_share"),
+)
+
+
+def answer_view(answer: Answer, names: Mapping[str, str], every: bool = False) -> RenderableType:
+    """The whole answer; `names` are those of products by sku, `every` shows all of the evidence."""
+    shown: list[RenderableType] = [_title(answer), "", _options(answer, names), "", _said_by(answer)]
+    best = max(range(len(answer.probabilities)), key=answer.probabilities.__getitem__)
+    if answer.evidence:
+        shown += ["", _evidence(answer, best, every)]
+    return Group(*shown)
+
+
+def _title(answer: Answer) -> Text:
+    title = Text(f"customer {answer.customer_id}", style="bold")
+    place = f" in store {answer.store_id}" if answer.store_id else ""
+    title.append(f"  {answer.kind.replace('_', ' ')}{place}, as of {answer.as_of}", style="dim")
+    return title
+
+
+def _options(answer: Answer, names: Mapping[str, str]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for option, probability in zip(answer.options, answer.probabilities, strict=True):
+        bar = Text("█" * round(BAR_WIDTH * probability) or "▏", style="green")
+        table.add_row(f"{probability:6.1%}", bar, option, names.get(option, ""))
+    return table
+
+
+def _said_by(answer: Answer) -> Text:
+    said = Text(
+        f"{answer.decider} {answer.version}, trained on what happened before {answer.trained_until[:10]}; "
+        f"the twin knew events until {answer.twin_as_of} (hash {answer.twin_hash[:12]})",
+        style="dim",
+    )
+    if answer.foresees:
+        said.append(
+            "\nThis version was trained on what happened after the question: it may remember the outcome.",
+            style="yellow",
+        )
+    return said
+
+
+def _evidence(answer: Answer, option: int, every: bool) -> RenderableType:
+    facts = {fact.name: fact for fact in EVIDENCE[answer.kind]}
+    found = answer.evidence[option]
+    order = [name for name in FIRST if name in found]
+    order += [name for name in found if name not in order]
+    chosen = order if every else order[:SHOWN]
+    title = "evidence" if len(answer.options) == 1 else f"evidence on {answer.options[option]}"
+    table = Table(box=None, pad_edge=False, header_style="dim", title=title, title_justify="left")
+    for heading in (("name", "left"), ("value", "right"), ("unit", "left"), ("meaning", "left")):
+        table.add_column(heading[0], justify=heading[1])
+    for name in chosen:
+        value = found[name]
+        shown = f"{value:,.3g}" if value % 1 else f"{value:,.0f}"
+        table.add_row(name, shown, facts[name].unit, facts[name].meaning)
+    if len(chosen) == len(order):
+        return table
+    return Group(table, Text(f"and {len(order) - len(chosen)} more: --json, or --every", style="dim"))

@@ -1,0 +1,241 @@
+"""One question about one customer, answered here and now: by the worker's decider, without its queue.
+
+The answer is as of a moment. Without one, that is how far events have come, with the twin as it stands; with one,
+everything is recomputed from the lake as it was then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from streams.errors import TwinsError, UsageError
+from streams.lake_decider import current_decider, history_until, products_of
+from streams.live_promotions import environment_at
+from streams.live_twins import live_twin
+from streams.settings import Settings
+from streams.worker.products import LiveProducts
+from trainer.deciders.base import DecisionInput, Refusal
+from trainer.registry import Manifest
+from trainer.tasks.history import History
+from trainer.tasks.shelves import DISPLAY, MAILER, holds
+from twin_store.batch_fold import twin_as_of
+from twin_store.dna.reading import visits_by_key
+from twin_store.dna.rows import SECONDS_PER_DAY
+from twin_store.dna.twin import Twin, rewind
+from twin_store.evidence import Products, Question
+from twin_store.lake import Lake, LakeError
+from twin_store.messages import ProductContext
+from twin_store.messages.base import format_instant
+from twin_store.messages.codec import instant_of
+from twin_store.messages.decisions import Environment, QuestionKind, Subject
+from twin_store.symbols import key_of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked. `at` is epoch seconds, None for now; `store_id` None for the store she goes to most.
+
+    purchase, promotion_response, basket_completion: `skus`, for the last with the `baskets[0]` to complete.
+    trip_choice: `baskets`. voucher_redemption: `campaign_id`.
+    """
+
+    customer_id: str
+    kind: QuestionKind = "purchase"
+    skus: Sequence[str] = ()
+    baskets: Sequence[Sequence[str]] = ()
+    campaign_id: str | None = None
+    store_id: str | None = None
+    at: int | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer with all that it rests on. `options` say what each probability is of.
+
+    Attributes:
+        twin_as_of: the newest event that the twin knew.
+        trained_until: what the version was trained on happened before this.
+        foresees: whether it was trained on what happened after `as_of`, so that it may know the outcome.
+    """
+
+    customer_id: str
+    kind: QuestionKind
+    as_of: str
+    store_id: str | None
+    options: list[str]
+    probabilities: list[float]
+    choice: str
+    decider: str
+    version: str
+    trained_until: str
+    foresees: bool
+    twin_as_of: str
+    twin_hash: str
+    evidence: list[dict[str, float]]
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json` and the console."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known for the question: the twin at the moment, the products, and what surrounds her."""
+
+    twin: Twin
+    as_of: int
+    store_id: str | None
+    products: Products
+    context: list[ProductContext]
+    subject: Subject
+
+
+def ask(settings: Settings, asked: Asked) -> Answer:
+    """Answer one question.
+
+    Raises:
+        UsageError: the question lacks something, the customer is not known, or there is no model.
+        TwinsError: Kafka, the lake or the registry cannot be read.
+    """
+    _check(asked)
+    if asked.at is None:
+        with contextlib.closing(LiveProducts(settings)) as live, live.lock:
+            return _decide(settings, asked, _now(settings, asked, live.products))
+    return _decide(settings, asked, _then(settings, asked, asked.at))
+
+
+def _check(asked: Asked) -> None:
+    if asked.kind in ("purchase", "promotion_response", "basket_completion") and not asked.skus:
+        raise UsageError(f"a {asked.kind} question is about products: name them with --sku")
+    if asked.kind == "basket_completion" and not asked.baskets:
+        raise UsageError("a basket_completion question needs the basket so far: --basket SKU,SKU")
+    if asked.kind == "trip_choice" and len(asked.baskets) < 2:
+        raise UsageError("a trip_choice question is between baskets: give --basket twice or more")
+    if asked.kind == "voucher_redemption" and asked.campaign_id is None:
+        raise UsageError("a voucher_redemption question is about a campaign: name it with --campaign")
+
+
+def _now(settings: Settings, asked: Asked, products: Products) -> _Known:
+    found = live_twin(settings, asked.customer_id)
+    if found is None:
+        raise UsageError(f"no customer {asked.customer_id!r} has a twin; ids are those of the receipts")
+    store = asked.store_id or _usual_store(found.twin, found.symbols)
+    around = environment_at(settings, found.reached, store, asked.campaign_id)
+    subject = _subject(asked)
+    if asked.campaign_id is not None:
+        campaign = around.campaign(asked.campaign_id)
+        if campaign is None:
+            raise UsageError(f"there is no campaign {asked.campaign_id!r} among the promotions")
+        subject = campaign.subject
+    context = around.context(_named(asked), store, found.reached)
+    return _Known(found.twin, found.reached, store, products, context, subject)
+
+
+def _then(settings: Settings, asked: Asked, at: int) -> _Known:
+    try:
+        twin, symbols = twin_as_of(Lake(settings.lake), asked.customer_id, at)
+    except LakeError as error:
+        raise TwinsError(str(error)) from error
+    if not (twin.last_second or twin.about_second):
+        raise UsageError(
+            f"nothing was known of customer {asked.customer_id!r} at {instant_of(at):%Y-%m-%d %H:%M}"
+        )
+    history = history_until(settings, instant_of(at + 1))
+    store = asked.store_id or _usual_store(twin, symbols)
+    subject = _subject(asked)
+    if asked.campaign_id is not None:
+        subject = _campaign(history, asked.campaign_id)
+    context = _shelves(history, _named(asked), store, at)
+    return _Known(twin, at, store, products_of(history), context, subject)
+
+
+def _decide(settings: Settings, asked: Asked, known: _Known) -> Answer:
+    decider, manifest = current_decider(settings, known.products)
+    surroundings = Environment(store_id=known.store_id, context=known.context)
+    question = Question(asked.kind, known.as_of, known.subject, surroundings)
+    twin = rewind(known.twin, known.as_of)
+    decision = decider.decide([DecisionInput(question, twin)])[0]
+    if isinstance(decision, Refusal):
+        raise UsageError(f"no answer: {decision.reason}")
+    as_of = instant_of(known.as_of)
+    return Answer(
+        customer_id=asked.customer_id,
+        kind=asked.kind,
+        as_of=format_instant(as_of),
+        store_id=known.store_id,
+        options=_options(asked),
+        probabilities=[round(p, 6) for p in decision.probabilities],
+        choice=decision.choice,
+        decider=decider.name,
+        version=decider.version,
+        trained_until=manifest.until,
+        foresees=_foresees(manifest, format_instant(as_of)),
+        twin_as_of=format_instant(instant_of(twin.last_second)),
+        twin_hash=twin.content_hash(),
+        evidence=decision.evidence,
+    )
+
+
+def _foresees(manifest: Manifest, as_of: str) -> bool:
+    return manifest.until[:10] > as_of[:10]
+
+
+def _subject(asked: Asked) -> Subject:
+    match asked.kind:
+        case "trip_choice":
+            return Subject(baskets=[list(basket) for basket in asked.baskets])
+        case "basket_completion":
+            return Subject(candidates=list(asked.skus), partial_basket=list(asked.baskets[0]))
+        case _:
+            return Subject(candidates=list(asked.skus))
+
+
+def _options(asked: Asked) -> list[str]:
+    match asked.kind:
+        case "trip_choice":
+            return [", ".join(basket) for basket in asked.baskets]
+        case "voucher_redemption":
+            return [f"redeems a voucher of campaign {asked.campaign_id}"]
+        case _:
+            return list(asked.skus)
+
+
+def _named(asked: Asked) -> list[str]:
+    """Every product of the question, each once."""
+    return list(dict.fromkeys([*asked.skus, *(sku for basket in asked.baskets for sku in basket)]))
+
+
+def _usual_store(twin: Twin, symbols: dict[int, str]) -> str | None:
+    """The store with the most receipts in the window."""
+    keys, receipts, _ = visits_by_key(twin.visits, twin.last_second // SECONDS_PER_DAY)
+    most = sorted(zip((-receipts).tolist(), keys.tolist(), strict=True))
+    stores = (symbols[key].partition("/")[2] for _, key in most)
+    return next((store for store in stores if store), None)
+
+
+def _campaign(history: History, campaign_id: str) -> Subject:
+    rows = history.campaigns.filter(history.campaigns["campaign_id"] == campaign_id).to_dicts()
+    if not rows:
+        raise UsageError(f"no campaign {campaign_id!r} had started by then")
+    row = rows[-1]
+    return Subject(
+        campaign_id=campaign_id,
+        campaign_type=row["campaign_type"],
+        voucher_skus=row["voucher_skus"] or [],
+        ends_at=instant_of(row["ends"]),
+    )
+
+
+def _shelves(history: History, skus: Sequence[str], store: str | None, at: int) -> list[ProductContext]:
+    """What was on display and in the mailer of a store."""
+    import numpy as np
+
+    keys = np.array([key_of(sku) for sku in skus], dtype=np.int64)
+    display, mailer = (holds(history.shelves.promoted(kind, store, at), keys) for kind in (DISPLAY, MAILER))
+    flags = zip(skus, display.tolist(), mailer.tolist(), strict=True)
+    return [
+        ProductContext(sku=sku, display=on_display, mailer=in_mailer) for sku, on_display, in_mailer in flags
+    ]

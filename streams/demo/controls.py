@@ -1,0 +1,73 @@
+"""The same questions about other twins: a week old ones, and those of somebody else.
+
+What the live answers owe to fresh twins, and to twins at all, is what is lost here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from streams.demo.cases import Settled
+from streams.demo.scores import Options
+from streams.settings import Settings
+from trainer.deciders.base import Decider, Decision, DecisionInput
+from twin_store.batch_fold import fold, read
+from twin_store.dna.twin import Twin, rewind
+from twin_store.evidence import Question
+from twin_store.lake import Lake
+from twin_store.messages.codec import epoch_seconds
+
+STALE_DAYS = 7
+SECONDS_PER_DAY = 86_400
+TwinOf = Callable[[Settled], Twin]
+
+
+def controls(settings: Settings, settled: Sequence[Settled], decider: Decider) -> dict[str, Any]:
+    """AUCs of the settled cases, asked again of the decider that answered them.
+
+    `auc_asked_again` is of the twins as they were: next to the live one it shows that the replay is faithful.
+    """
+    twins = _twins(settings, settled)
+    return {
+        "auc_asked_again": _asked_again(settled, decider, _own(twins)),
+        f"auc_{STALE_DAYS}_days_stale": _asked_again(settled, decider, _stale(twins)),
+        "auc_wrong_customer": _asked_again(settled, decider, _somebody_elses(twins)),
+    }
+
+
+def _twins(settings: Settings, settled: Sequence[Settled]) -> dict[str, Twin]:
+    """The twins of the customers asked about, from the lake."""
+    customers = sorted({case.query.customer_id for case in settled})
+    stored = read(Lake(settings.lake), customers=customers)
+    return {customer: fold(stored, customer) for customer in customers}
+
+
+def _own(twins: Mapping[str, Twin]) -> TwinOf:
+    return lambda case: rewind(twins[case.query.customer_id], epoch_seconds(case.query.as_of))
+
+
+def _stale(twins: Mapping[str, Twin]) -> TwinOf:
+    """Each customer's own twin as it was `STALE_DAYS` before the question."""
+    back = STALE_DAYS * SECONDS_PER_DAY
+    return lambda case: rewind(twins[case.query.customer_id], epoch_seconds(case.query.as_of) - back)
+
+
+def _somebody_elses(twins: Mapping[str, Twin]) -> TwinOf:
+    """The twin of the next customer in order, at the same moment."""
+    order = sorted(twins)
+    after = dict(zip(order, [*order[1:], *order[:1]], strict=True))
+    return lambda case: rewind(twins[after[case.query.customer_id]], epoch_seconds(case.query.as_of))
+
+
+def _asked_again(settled: Sequence[Settled], decider: Decider, twin_of: TwinOf) -> float | None:
+    kept: list[Settled] = []
+    said: list[list[float]] = []
+    for case in settled:
+        query = case.query
+        question = Question(query.kind, epoch_seconds(query.as_of), query.subject, query.environment)
+        answer = decider.decide([DecisionInput(question, twin_of(case))])[0]
+        if isinstance(answer, Decision):
+            kept.append(case)
+            said.append(answer.probabilities)
+    return Options.of(kept, said).auc()
