@@ -93,18 +93,24 @@ class _Known:
     subject: Subject
 
 
-def ask(settings: Settings, asked: Asked) -> Answer:
+def ask(settings: Settings, asked: Asked, products: LiveProducts | None = None) -> Answer:
     """Answer one question.
+
+    Args:
+        products: the products as they stand, for whoever keeps them; read from the topics if not given.
 
     Raises:
         UsageError: the question lacks something, the customer is not known, or there is no model.
         TwinsError: Kafka, the lake or the registry cannot be read.
     """
     _check(asked)
-    if asked.at is None:
-        with contextlib.closing(LiveProducts(settings)) as live, live.lock:
-            return _decide(settings, asked, _now(settings, asked, live.products))
-    return _decide(settings, asked, _then(settings, asked, asked.at))
+    if asked.at is not None:
+        return _decide(settings, asked, _then(settings, asked, asked.at))
+    with contextlib.ExitStack() as stack:
+        live = products or stack.enter_context(contextlib.closing(LiveProducts(settings)))
+        known = _now(settings, asked, live.products)
+        with live.lock:
+            return _decide(settings, asked, known)
 
 
 def _check(asked: Asked) -> None:

@@ -130,6 +130,10 @@ class Observer:
             latencies=latencies,
         )
 
+    def metrics(self) -> Metrics:
+        """The metrics of all running processes, added up; those that do not answer are left out."""
+        return combine(_scrape(process)[1] for process in running_processes(self._settings))
+
     def close(self) -> None:
         """Close the connections to Kafka; the next look opens them again."""
         if self._positions is not None:

@@ -101,6 +101,13 @@ def _settler(settings: Settings, stop: threading.Event, member: str) -> None:
         process.run(settings, stop, member, telemetry)
 
 
+def _console(settings: Settings, stop: threading.Event, member: str) -> None:
+    from streams.console import process
+
+    with Telemetry(process.NAME, settings) as telemetry:
+        process.run(settings, stop, telemetry)
+
+
 PROCESSES: tuple[Process, ...] = (
     Process("updater", _updater, (TRANSACTIONS, CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE)),
     Process(
@@ -112,6 +119,7 @@ PROCESSES: tuple[Process, ...] = (
     Process("planner", _planner, (PROFILES, ASKS, CLICKSTREAM, REQUESTS), "agents"),
     Process("worker", _worker, (QUERIES,), "evidence"),
     Process("settler", _settler, (PREDICTIONS,)),
+    Process("console", _console),
 )
 PROCESS_BY_NAME = {process.name: process for process in PROCESSES}
 

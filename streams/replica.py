@@ -5,27 +5,20 @@ for each other's lock, and nothing is lost with it. It is read up to the end of 
 is assigned, and kept up by the lane from there on.
 """
 
-import logging
-import shutil
-import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 
 from confluent_kafka import Message
 
 from streams.batch import next_offset
 from streams.settings import Settings
-from streams.updater.recovery import restore
+from streams.updater.recovery import remove_if_old, restore
 from twin_store.dna.twin import Twin
 from twin_store.store.base import Change, StateStore
 from twin_store.store.keys import GRAVE, TWIN
 from twin_store.store.rocks import RocksStore
 from twin_store.store.twins import TwinStore
 
-# The changelog keeps tombstones for a week: a replica that was away for long might miss who was erased.
-REBUILT_AFTER_S = 86_400.0
 Watch = Callable[[list[Change]], None]
-_log = logging.getLogger(__name__)
 
 
 class TwinReplica:
@@ -39,7 +32,7 @@ class TwinReplica:
         `watch` is told every record of a twin or an erasure that comes in, in order, from the opening on.
         """
         folder = settings.data_dir / "state" / f"{settings.topic_prefix}{reader}-{partition}"
-        _remove_if_old(folder)
+        remove_if_old(folder)
         store = _TwinRecords(RocksStore(folder), watch)
         try:
             restore(settings, partition, store, is_copy=True)
@@ -99,11 +92,3 @@ class _TwinRecords:
 def _is_kept(change: Change) -> bool:
     """Whether it is of a twin or an erasure; symbols, links and product statistics are left out."""
     return change[0][:1] in (TWIN, GRAVE)
-
-
-def _remove_if_old(folder: Path) -> None:
-    """Drop a replica that was not written to for long; it is read again from the beginning."""
-    newest = max((file.stat().st_mtime for file in folder.glob("*")), default=None)
-    if newest is not None and time.time() - newest > REBUILT_AFTER_S:
-        _log.info("%s is older than %.0f h and is built anew", folder, REBUILT_AFTER_S / 3600)
-        shutil.rmtree(folder)

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from twin_store.columns import ReceiptDecoder, Record
+from twin_store.columns import ReceiptDecoder
 from twin_store.dna.twin import Twin, fold_receipts
 from twin_store.messages import Transaction
 from twin_store.messages.codec import epoch_seconds
+from twin_store.records import Record
 
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from twin_store.about import about_of
+from twin_store.dna.forgetting import after
 from twin_store.dna.layout import EVENT_SECOND, K_SECOND
 from twin_store.dna.twin import Twin, fold_about, fold_clicks, fold_receipts, merge
 from twin_store.lake import Lake
@@ -77,7 +78,7 @@ def read(
         receipt_columns(receipts.collect(), lake.format.currency),
         click_columns(clicks.collect()),
         _newest_about(about.collect()),
-        {customer: micros // _MICROSECONDS for customer, micros in lake.state.erasures.items()},
+        _erased_seconds(lake),
     )
 
 
@@ -117,31 +118,50 @@ def fold_all(
 
 
 def read_links(lake: Lake, included: Included = lambda frame, table: frame) -> dict[str, str]:
-    """The customer that each anonymous id became; of two that claim it the one whose record came first."""
+    """The customer that each anonymous id became, as the hot lane settles it.
+
+    Of two customers that claim an id the one whose record came first has it; whoever has claimed others is not
+    claimed any more; and a record that an id was forgotten after claims it no longer.
+    """
     frame = included(_scan(lake, CUSTOMERS, None, None, None), CUSTOMERS)
     fields = pl.Struct({"anonymous_ids": pl.List(pl.String)})
-    claims = (
+    records = (
         frame.with_columns(pl.col("value").str.json_decode(fields).struct.unnest())
         .filter(pl.col("anonymous_ids").list.len() > 0)
         .sort("received_at", "topic", "partition", "offset")
-        .select("customer_id", "anonymous_ids")
-        .explode("anonymous_ids")
-        .unique(subset="anonymous_ids", keep="first", maintain_order=True)
+        .select("customer_id", pl.col("updated_at").dt.epoch("s"), "anonymous_ids")
         .collect()
     )
-    return {anonymous: customer for customer, anonymous in claims.iter_rows()}
+    forgotten = _erased_seconds(lake)
+    links: dict[str, str] = {}
+    claimants: set[str] = set()
+    for customer, second, named in records.iter_rows():
+        others = [other for other in named if other != customer]
+        if others and second > forgotten.get(customer, 0):
+            claimants.add(customer)
+        for other in others:
+            if second > forgotten.get(other, 0) and other not in links and other not in claimants:
+                links[other] = customer
+    return {anonymous: _last_of(links, anonymous) for anonymous in links}
+
+
+def _last_of(links: Mapping[str, str], anonymous: str) -> str:
+    """Who an id became in the end. Links make no circles, since no claimant is claimed."""
+    while anonymous in links:
+        anonymous = links[anonymous]
+    return anonymous
 
 
 def fold_links(
     lake: Lake, links: Mapping[str, str], included: Included = lambda frame, table: frame
 ) -> dict[str, Twin]:
-    """By customer, the twins of the anonymous ids that became her, merged."""
+    """By customer, the twins of the anonymous ids that became her, merged; but for what she had forgotten."""
     if not links:
         return {}
     stored = read(lake, customers=list(links), included=included)
     found: dict[str, Twin] = {}
     for anonymous, customer in sorted(links.items()):
-        twin = fold(stored, anonymous)
+        twin = after(fold(stored, anonymous), stored.erased.get(customer, 0))
         if twin.last_second:
             found[customer] = merge(found[customer], twin) if customer in found else twin
     return found
@@ -154,7 +174,7 @@ def twin_as_of(lake: Lake, customer: str, as_of: int) -> tuple[Twin, dict[int, s
     stored = read(lake, customers=[customer, *anonymous], as_of=as_of)
     twin = fold(stored, customer)
     for other in anonymous:
-        twin = merge(twin, fold(stored, other))
+        twin = merge(twin, after(fold(stored, other), stored.erased.get(customer, 0)))
     return twin, stored.symbols
 
 
@@ -167,6 +187,10 @@ def _scan(
 ) -> pl.LazyFrame:
     selection = Selection(None, until, customers, bucket)
     return scan(lake.log.storage, lake.state, table, selection, lake.format.buckets)
+
+
+def _erased_seconds(lake: Lake) -> dict[str, int]:
+    return {who: micros // _MICROSECONDS for who, micros in lake.state.erasures.items()}
 
 
 def _newest_about(frame: pl.DataFrame) -> dict[str, tuple[bytes, int]]:

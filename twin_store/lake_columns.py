@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from twin_store.columns import visit_name
 from twin_store.dna.layout import (
     ACTIONS,
     CLICK_COLUMNS,
@@ -44,7 +43,7 @@ from twin_store.dna.layout import (
 )
 from twin_store.lake.minor import minor_units, thousandths
 from twin_store.messages.codec import minor_digits
-from twin_store.symbols import key_of
+from twin_store.symbols import key_of, visit_name
 
 _PLACE = ("topic", "partition", "offset")
 

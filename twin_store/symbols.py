@@ -1,17 +1,18 @@
 """Strings as 64-bit keys: skus, stores and ids enter the columnar state by a stable hash.
 
-A hash needs no dictionary to agree on between machines, so partial twins from different partitions add up. At
-ten million distinct strings the chance of any two sharing a key is about 3 in a million.
+A hash needs no dictionary to agree on between machines, so partial twins from different partitions add up. It
+is XXH64, because compiled code can compute it too (`twin_store.hashing`). At ten million distinct strings the
+chance of any two sharing a key is about 3 in a million.
 """
 
-from hashlib import blake2b
+from xxhash import xxh64_digest
 
 MEMO_MAX = 2_000_000
 
 
 def key_of(text: str) -> int:
     """The signed 64-bit key of a string."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+    return int.from_bytes(xxh64_digest(text.encode()), "big", signed=True)
 
 
 class KeyMemo(dict[str, int]):
@@ -22,3 +23,8 @@ class KeyMemo(dict[str, int]):
             self.clear()
         key = self[text] = key_of(text)
         return key
+
+
+def visit_name(channel: str, store_id: str | None) -> str:
+    """The string whose key a visit has."""
+    return f"{channel}/{store_id or ''}"

@@ -9,9 +9,11 @@ import numpy as np
 from confluent_kafka import Message
 
 from twin_store.about import about_of
-from twin_store.columns import ClickDecoder, ReceiptDecoder, Record
+from twin_store.click_columns import ClickDecoder
+from twin_store.columns import ReceiptDecoder
 from twin_store.dna.binary import Delta, read_twin
 from twin_store.dna.clicks import accept_clicks
+from twin_store.dna.forgetting import after, without
 from twin_store.dna.layout import (
     ACCEPTED,
     CELL_COLUMNS,
@@ -22,7 +24,6 @@ from twin_store.dna.layout import (
     H_LAST_SECOND,
     K_SECOND,
     LATE,
-    R_SECOND,
     RECEIPT_COLUMNS,
 )
 from twin_store.dna.receipts import accept
@@ -35,13 +36,14 @@ from twin_store.dna.twin import (
     fold_about,
     merge,
 )
-from twin_store.messages import Customer, Erasure, Transfer
-from twin_store.messages.base import Message as Contract
+from twin_store.documents import read_customer, read_erasure
+from twin_store.messages import Transfer
 from twin_store.messages.codec import BadMessage, decode, epoch_seconds
+from twin_store.records import Record
 from twin_store.store.twins import Stored, TwinStore
 
 SetAside = Callable[[Message, BadMessage], None]
-M = TypeVar("M", bound=Contract)
+T = TypeVar("T")
 
 
 @dataclass
@@ -52,16 +54,23 @@ class Working:
     twin: Twin
     receipts: list[np.ndarray] = field(default_factory=list)
     clicks: list[np.ndarray] = field(default_factory=list)
-    merged: bool = False
+    partials: list[Twin] = field(default_factory=list)
+    withdrawn: list[Twin] = field(default_factory=list)
+    erased_until: int = 0
 
     @property
     def changed(self) -> bool:
         """Whether anything came in."""
         return self.twin is not self.before.twin
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left."""
+        return not (self.twin.last_second or self.twin.about_second)
+
     def delta(self) -> Delta | None:
         """What was added, or None where only the whole state says it."""
-        if self.merged:
+        if self.partials or self.withdrawn or self.erased_until:
             return None
         newer = (
             self.twin.about_second != self.before.twin.about_second
@@ -74,6 +83,14 @@ class Working:
             self.twin.about_second if newer else 0,
         )
 
+    def added(self) -> Twin:
+        """What came in as a twin of its own, to be handed over."""
+        twin = absorb_receipts(Twin(), _stacked(self.receipts, RECEIPT_COLUMNS))
+        twin = absorb_clicks(twin, _stacked(self.clicks, CLICK_COLUMNS))
+        for partial in self.partials:
+            twin = merge(twin, partial)
+        return after(twin, self.erased_until)
+
 
 @dataclass
 class Folded:
@@ -84,7 +101,8 @@ class Folded:
         moved, where: cell rows that went into the products, and the visit key of each.
         late: records set aside as late.
         claims: (customer, anonymous id, second) links to claim.
-        erased: (customer, until second) to forget.
+        asked: claims on twins of this partition.
+        erased: by customer, until which second to forget her.
         counted: events accepted, duplicates dropped.
     """
 
@@ -94,7 +112,7 @@ class Folded:
     late: list[Message] = field(default_factory=list)
     claims: list[tuple[str, str, int]] = field(default_factory=list)
     asked: list[Transfer] = field(default_factory=list)
-    erased: list[tuple[str, int]] = field(default_factory=list)
+    erased: dict[str, int] = field(default_factory=dict)
     accepted: int = 0
     duplicates: int = 0
     lines: int = 0
@@ -122,7 +140,7 @@ class Folder:
         columns = self._receipts.decode([_record(m) for m in messages])
         for index, error in columns.bad:
             self._set_aside(messages[index], error)
-        self._twins.stage_symbols(columns.symbols)
+        self._twins.stage_symbols(columns.symbols_beyond(self._twins.symbols))
         order = np.argsort(columns.events[:, EVENT_TWIN], kind="stable")
         events = columns.events[order]
         sources = columns.sources[order]
@@ -183,43 +201,54 @@ class Folder:
         for message in messages:
             if message.value() is None:
                 continue  # the retailer dropped its record; erasing the twin takes an erasure request
-            customer = self._decoded(Customer, message)
+            customer = self._accepted(read_customer, message)
             if customer is None:
                 continue
             body, second = about_of(customer)
             if second > self._twins.erased_until(customer.customer_id):
                 working = self._working(customer.customer_id)
                 working.twin = fold_about(working.twin, body, second)
-            self.folded.claims += [(customer.customer_id, other, second) for other in customer.anonymous_ids]
+            self.folded.claims += [
+                (customer.customer_id, other, second)
+                for other in customer.anonymous_ids
+                if other != customer.customer_id
+            ]
 
     def transfers(self, messages: Sequence[Message]) -> None:
         """Twins that were handed over to this partition, and claims on twins of this partition."""
         for message in messages:
-            transfer = self._decoded(Transfer, message)
-            if transfer is None:
+            accepted = self._accepted(_read_transfer, message)
+            if accepted is None:
                 continue
+            transfer, partial = accepted
             if transfer.kind == "claim":
                 self.folded.asked.append(transfer)
                 continue
-            partial = read_twin(base64.b64decode(transfer.partial or ""))
-            self._twins.stage_symbols({text: key for key, text in transfer.symbols.items()})
+            partial = after(partial, self._twins.erased_until(transfer.to_id))
+            if not partial.last_second:
+                continue
             working = self._working(transfer.to_id)
+            if transfer.kind == "withdrawal":
+                working.twin = without(working.twin, partial)
+                working.withdrawn.append(partial)
+                continue
+            self._twins.stage_symbols({text: key for key, text in transfer.symbols.items()})
             working.twin = merge(working.twin, partial)
-            working.merged = True
+            working.partials.append(partial)
 
     def erasures(self, messages: Sequence[Message]) -> None:
         """Customers to forget; what they did later stays."""
         for message in messages:
-            erasure = self._decoded(Erasure, message)
+            erasure = self._accepted(read_erasure, message)
             if erasure is None:
                 continue
-            until = epoch_seconds(erasure.requested_at)
-            if until <= self._twins.erased_until(erasure.customer_id):
+            customer, until = erasure.customer_id, epoch_seconds(erasure.requested_at)
+            if until <= max(self._twins.erased_until(customer), self.folded.erased.get(customer, 0)):
                 continue
-            working = self._working(erasure.customer_id)
-            working.twin = _after(working.twin, until)
-            working.merged = True
-            self.folded.erased.append((erasure.customer_id, until))
+            working = self._working(customer)
+            working.twin = after(working.twin, until)
+            working.erased_until = until
+            self.folded.erased[customer] = until
 
     def _working(self, customer: str) -> Working:
         working = self.folded.touched.get(customer)
@@ -237,9 +266,9 @@ class Folder:
         self.folded.late += [messages[source] for source in late]
         self.folded.duplicates += len(verdicts) - accepted - len(late)
 
-    def _decoded(self, model: type[M], message: Message) -> M | None:
+    def _accepted(self, read: Callable[[Record], T], message: Message) -> T | None:
         try:
-            return decode(model, message.value())
+            return read(_record(message))
         except BadMessage as error:
             self._set_aside(message, error)
             return None
@@ -255,10 +284,11 @@ def _stacked(tables: list[np.ndarray], columns: int) -> np.ndarray:
     return np.concatenate(tables) if tables else empty(columns)
 
 
-def _after(twin: Twin, until_second: int) -> Twin:
-    """A new twin of what happened after `until_second`, as far as it is kept line by line."""
-    kept = absorb_receipts(Twin(), twin.receipts[twin.receipts[:, R_SECOND] > until_second])
-    kept = absorb_clicks(kept, twin.clicks[twin.clicks[:, K_SECOND] > until_second])
-    if twin.about_second > until_second:
-        kept = fold_about(kept, twin.about, twin.about_second)
-    return kept
+def _read_transfer(record: Record) -> tuple[Transfer, Twin]:
+    transfer = decode(Transfer, record.value)
+    if transfer.kind == "claim":
+        return transfer, Twin()
+    try:
+        return transfer, read_twin(base64.b64decode(transfer.partial or "", validate=True))
+    except ValueError as error:
+        raise BadMessage(str(error), "partial") from error

@@ -1,6 +1,5 @@
 """What the updater does with a batch: fold it, render each touched twin once, write the changelog."""
 
-import base64
 import time
 from collections import ChainMap
 from collections.abc import Callable, Mapping, MutableMapping
@@ -23,34 +22,45 @@ from streams.topics import (
     TRANSFERS,
     Topic,
 )
-from streams.updater.folding import Folded, Folder, Working
+from streams.updater.folding import Folded, Folder
+from streams.updater.identities import Identities
 from streams.updater.letters import Letters
-from streams.updater.names import CatalogueNames
 from streams.updater.partition import PartitionState
-from twin_store.columns import ClickDecoder, ReceiptDecoder
-from twin_store.dna.binary import write_twin
+from twin_store.click_columns import ClickDecoder
+from twin_store.columns import ReceiptDecoder
 from twin_store.dna.layout import C_SKU
-from twin_store.dna.profile import ProfileWriter, source_offsets
-from twin_store.messages import Profile, Transfer
-from twin_store.messages.codec import BadMessage, instant_of
+from twin_store.dna.profile import ProductNames, ProfileWriter, source_offsets
+from twin_store.messages import Profile
+from twin_store.messages.codec import BadMessage
 from twin_store.product_statistics import deltas_of, split, write_statistics
 
 COMPANIONS = (CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE, PRODUCT_DELTAS)
 POSITION_EVERY_S = 5.0
-EndOffset = Callable[[int], int]
-"""The end of a partition's changelog."""
 
 
 class Updater:
-    """The handler of the hot lane; see `streams.batch.Handler`."""
+    """The handler of the hot lane; see `streams.batch.Handler`.
 
-    def __init__(self, settings: Settings, end_offset: EndOffset) -> None:
+    Args:
+        end_offset: the end of a partition's changelog.
+        names: the names of sections and brands as of now.
+        open_partition: opens a partition's state, brought up to the end of its changelog.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        end_offset: Callable[[int], int],
+        names: Callable[[], ProductNames],
+        open_partition: Callable[[int], PartitionState],
+    ) -> None:
         self._settings = settings
         self._end_offset = end_offset
+        self._names = names
+        self._open_partition = open_partition
         self._receipts = ReceiptDecoder(settings.currency)
         self._clicks = ClickDecoder()
         self._writer = ProfileWriter(settings.currency)
-        self._names = CatalogueNames(settings)
         self._partitions: dict[int, PartitionState] = {}
         self._ticking: list[PartitionState] = []
         self._touched: list[PartitionState] = []
@@ -63,7 +73,7 @@ class Updater:
 
     def assigned(self, partition: int) -> None:
         """See `Handler`."""
-        self._partitions[partition] = PartitionState.open(self._settings, partition)
+        self._partitions[partition] = self._open_partition(partition)
 
     def revoked(self, partition: int) -> None:
         """See `Handler`."""
@@ -122,10 +132,6 @@ class Updater:
             state.positions.clear()  # they include what will be read again
         self._touched, self._ticking = [], []
 
-    def close(self) -> None:
-        """Let go of the catalogue."""
-        self._names.close()
-
     def hot(self) -> tuple[int, int]:
         """Twins decoded in memory, and the bytes of their tables."""
         states = self._partitions.values()
@@ -157,67 +163,33 @@ class Updater:
         return folder.folded
 
     def _publish(self, state: PartitionState, folded: Folded, outbox: Outbox) -> None:
-        """Each touched twin once: its changelog record and its profile; then links and erasures."""
+        """Erasures; each touched twin once, its changelog record and its profile; then links."""
         twins = state.twins
-        names = self._names.current()
+        identities = Identities(twins, outbox)
+        names = self._names()
         offsets = source_offsets(state.positions)
         headers = _shared_headers()
-        erased = dict(folded.erased)
-        for customer, until in folded.erased:
-            twins.stage_erasure(customer, until)
-            outbox.send(PROFILES, customer.encode(), None)
+        for customer, until in folded.erased.items():
+            identities.forget(customer, until)
         for customer, working in folded.touched.items():
-            target = twins.forwarded_to(customer)
-            if target is not None:
-                self._forward(customer, target, working, twins.symbols, outbox)
-            elif working.changed and not (customer in erased and not working.twin.last_second):
-                before = twins.get(customer)
-                twins.stage(customer, before, working.twin, None if customer in erased else working.delta())
-                content_hash, value = self._writer.write(
-                    customer, working.twin, names, twins.symbols, offsets
-                )
-                outbox.send(PROFILES, customer.encode(), value, [*headers, ("ce_id", content_hash.encode())])
-                self.profiles += 1
-        self._settle_links(state, folded, outbox)
+            if not working.changed or (working.is_empty and customer in folded.erased):
+                continue
+            twins.stage(customer, twins.get(customer), working.twin, working.delta())
+            if twins.forwarded_to(customer) is not None:
+                identities.pass_on(customer, working)
+                continue
+            if working.is_empty:
+                outbox.send(PROFILES, customer.encode(), None)
+                continue
+            content_hash, value = self._writer.write(customer, working.twin, names, twins.symbols, offsets)
+            outbox.send(PROFILES, customer.encode(), value, [*headers, ("ce_id", content_hash.encode())])
+            self.profiles += 1
+        for claim in folded.claims:
+            identities.claim(*claim)
+        for asked in folded.asked:
+            identities.settle(asked)
         for record_key, record in twins.changes():
             outbox.send(STATE, record_key, record, partition=state.number)
-
-    def _settle_links(self, state: PartitionState, folded: Folded, outbox: Outbox) -> None:
-        for customer, anonymous, second in folded.claims:
-            claim = Transfer(kind="claim", from_id=customer, to_id=anonymous, occurred_at=instant_of(second))
-            outbox.send(TRANSFERS, anonymous.encode(), claim.to_wire())
-        for claim in folded.asked:
-            if state.twins.forwarded_to(claim.to_id) is not None:
-                continue
-            stored = state.twins.get(claim.to_id)
-            if stored.twin.last_second:
-                self._forward(
-                    claim.to_id,
-                    claim.from_id,
-                    Working(stored, stored.twin, merged=True),
-                    state.twins.symbols,
-                    outbox,
-                )
-                outbox.send(PROFILES, claim.to_id.encode(), None)
-            state.twins.stage_link(claim.to_id, claim.from_id)
-
-    def _forward(
-        self, anonymous: str, customer: str, working: Working, symbols: Mapping[int, str], outbox: Outbox
-    ) -> None:
-        """Hand a partial twin to the customer that an anonymous id became."""
-        twin = working.twin
-        if not twin.last_second:
-            return
-        held = np.unique(np.concatenate((twin.cells[:, C_SKU], twin.visits[:, 0], twin.receipts[:, 1])))
-        transfer = Transfer(
-            kind="partial",
-            from_id=anonymous,
-            to_id=customer,
-            occurred_at=instant_of(twin.last_second),
-            partial=base64.b64encode(write_twin(twin, 0)).decode(),
-            symbols={key: symbols[key] for key in held.tolist() if key in symbols},
-        )
-        outbox.send(TRANSFERS, customer.encode(), transfer.to_wire())
 
     def _send_product_deltas(
         self, moved: np.ndarray, where: np.ndarray, symbols: Mapping[int, str], outbox: Outbox

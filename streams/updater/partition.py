@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streams.settings import Settings
 from streams.updater.products import ProductLane
-from streams.updater.recovery import restore
+from streams.updater.recovery import remove_if_old, restore
 from twin_store.store.rocks import RocksStore
 from twin_store.store.twins import TwinStore
 
@@ -20,12 +20,13 @@ class PartitionState:
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, settings: Settings, number: int, restoring: bool = True) -> "PartitionState":
+    def open(cls, settings: Settings, number: int) -> "PartitionState":
         """Open the partition's folder and bring it up to the end of its changelog."""
-        store = RocksStore(partition_folder(settings, number))
+        folder = partition_folder(settings, number)
+        remove_if_old(folder)
+        store = RocksStore(folder)
         try:
-            if restoring:
-                restore(settings, number, store)
+            restore(settings, number, store)
             twins = TwinStore(store, settings.state_hot_twins_max)
             return cls(number, twins, ProductLane(settings, number, store))
         except BaseException:

@@ -1,6 +1,7 @@
 """The updater process: settings to a running lane."""
 
 import threading
+from functools import partial
 
 from streams.lane import Lane
 from streams.settings import Settings
@@ -8,6 +9,8 @@ from streams.telemetry import Telemetry
 from streams.topics import STATE, TRANSACTIONS
 from streams.updater.handler import COMPANIONS, Updater
 from streams.updater.metrics import UpdaterMetrics
+from streams.updater.names import CatalogueNames
+from streams.updater.partition import PartitionState
 
 NAME = "updater"
 
@@ -17,8 +20,13 @@ def run(
 ) -> Updater:
     """Fold until `stop` is set. `member` tells the updaters of one deployment apart."""
     telemetry = telemetry or Telemetry(NAME, settings)
-    updater = Updater(settings, end_offset=lambda partition: lane.end_offset(STATE, partition))
-
+    names = CatalogueNames(settings)
+    updater = Updater(
+        settings,
+        end_offset=lambda partition: lane.end_offset(STATE, partition),
+        names=names.current,
+        open_partition=partial(PartitionState.open, settings),
+    )
     metrics = UpdaterMetrics(telemetry, updater)
 
     def alive() -> None:
@@ -42,5 +50,5 @@ def run(
         lane.run(stop)
     finally:
         telemetry.ready(False)
-        updater.close()
+        names.close()
     return updater

@@ -1,7 +1,9 @@
 """A partition's changelog into its local store: what a crash or another owner left behind."""
 
 import logging
+import shutil
 import time
+from pathlib import Path
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -23,7 +25,17 @@ from twin_store.store.base import Change, StateStore
 CHUNK = 5_000
 SILENCE_S = 60.0
 RETRY_S = 0.2
+# The changelog keeps tombstones for a week: who was away for longer would not hear who was erased meanwhile.
+REBUILT_AFTER_S = 86_400.0
 _log = logging.getLogger(__name__)
+
+
+def remove_if_old(folder: Path) -> None:
+    """Drop a partition's local records that were not written to for a day; they are read again from the beginning."""
+    newest = max((file.stat().st_mtime for file in folder.glob("*")), default=None)
+    if newest is not None and time.time() - newest > REBUILT_AFTER_S:
+        _log.info("%s is older than %.0f h and is built anew", folder, REBUILT_AFTER_S / 3600)
+        shutil.rmtree(folder)
 
 
 def restore(
@@ -40,16 +52,20 @@ def restore(
         is_copy: the store only follows the changelog, so a little behind its end will do.
 
     Raises:
-        TwinsError: the topic does not exist, or the broker is silent.
+        TwinsError: the topic does not exist, is not the one the store was filled from, or the broker is silent.
     """
     name = topic_name(settings, topic)
     until = 0 if is_copy else _end_with_open_transactions(settings, name, partition)
+    start = store.position()
+    if start > until and not is_copy:
+        raise TwinsError(
+            f"the local state of {name}[{partition}] reaches offset {start}, but the topic ends at {until}: it is "
+            f"another broker's; remove the folder {settings.data_dir / 'state'} and start again"
+        )
     reader = consumer(settings, f"restore-{partition}", partition_eof=True)
     try:
-        start = store.position()
-        partitions_of(
-            reader, name
-        )  # a partition assigned before its leader is known waits half a second for it
+        # A partition that is assigned before its leader is known waits half a second for it.
+        partitions_of(reader, name)
         reader.assign([TopicPartition(name, partition, start if start > 0 else OFFSET_BEGINNING)])
         timeout_s = SILENCE_S + settings.transaction_timeout_ms / 1000
         count = _read_all(reader, name, partition, store, until, timeout_s)

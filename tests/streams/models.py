@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import numpy as np
-from trainer.heads import ONE_IS_TRUE, Head
-from trainer.logistic import Logistic
 
 from streams.settings import Settings
 from trainer.calibration import Curve, Temperature
 from trainer.fitted import DECIDER, FLOOR, Fitted
+from trainer.heads import ONE_IS_TRUE, Head
+from trainer.logistic import Logistic
 from trainer.registry import Manifest, Registry
 from twin_store.affinity import Affinity
 from twin_store.evidence import EVIDENCE_NAMES

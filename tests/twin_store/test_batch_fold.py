@@ -14,12 +14,14 @@ import pytest
 from tests.twin_store.lake.feed import PUBLISHED, Feed, click, new_writer, receipt
 from twin_store.about import about_of
 from twin_store.batch_fold import fold, fold_all, fold_links, read, read_links, twin_as_of
-from twin_store.columns import ClickDecoder, ReceiptDecoder, Record
+from twin_store.click_columns import ClickDecoder
+from twin_store.columns import ReceiptDecoder
 from twin_store.dna.twin import Twin, fold_about, fold_clicks, fold_receipts, merge, rewind
 from twin_store.lake import Lake, Table
 from twin_store.lake.layout import TRANSACTIONS
 from twin_store.messages import Customer
 from twin_store.messages.codec import decode, epoch_seconds
+from twin_store.records import Record
 
 DAYS = 60
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from tests.twin_store.lake.feed import PARTITIONS, PUBLISHED, Feed, click, new_writer, receipt
-from twin_store.columns import ClickDecoder, ReceiptDecoder, Record
+from twin_store.click_columns import ClickDecoder
+from twin_store.columns import ReceiptDecoder
 from twin_store.dna.layout import EVENT_END, EVENT_START, EVENT_TWIN
 from twin_store.lake import Lake, bucket_of
 from twin_store.lake_columns import click_columns, receipt_columns
+from twin_store.records import Record
 
 MONEY = (None, "0", "1", "0.5", "12.345", "12.355", "-3.005", "9999999.9999", "0.0049", "0.0051")
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from twin_store.affinity import Affinity
 from twin_store.catalogue import UNKNOWN, Catalogue
-from twin_store.columns import visit_name
 from twin_store.dna.twin import Twin, rewind
 from twin_store.evidence.baskets import basket_evidence
 from twin_store.evidence.items import E_DISPLAY, E_MAILER, E_PRICE, ENVIRONMENT_COLUMNS, item_evidence
@@ -18,7 +17,7 @@ from twin_store.key_index import ABSENT
 from twin_store.market import Market
 from twin_store.messages.codec import epoch_seconds, minor_digits, to_minor
 from twin_store.messages.decisions import Environment, QuestionKind, Subject
-from twin_store.symbols import KeyMemo
+from twin_store.symbols import KeyMemo, visit_name
 
 CHANNEL = "store"  # what a question's store is a store of
 

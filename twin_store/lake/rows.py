@@ -1,6 +1,6 @@
 """Kafka records to the rows of a lake table. What is bad to the hot lane is bad here, by the same code."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -10,12 +10,17 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from twin_store.columns import ClickDecoder, ReceiptDecoder, Record
-from twin_store.lake.layout import CATALOG, CLICKS, INSTANT, LINE, TRANSACTIONS, Table
+from twin_store.click_columns import ClickDecoder
+from twin_store.documents import read_customer, read_erasure
+from twin_store.lake.layout import CATALOG, CLICKS, CUSTOMERS, ERASURES, INSTANT, LINE, TRANSACTIONS, Table
+from twin_store.messages import Message
 from twin_store.messages.codec import BadMessage, decode
 from twin_store.messages.wire import struct_for
+from twin_store.receipt_judge import ReceiptJudge
+from twin_store.records import Record
 
 MICROSECONDS = 1_000_000
+READERS: dict[str, Callable[[Record], Message]] = {CUSTOMERS.name: read_customer, ERASURES.name: read_erasure}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -55,14 +60,14 @@ class RowDecoder:
     """Decodes batches of any table, in one currency. Keeps memos between batches; not thread-safe."""
 
     def __init__(self, currency: str) -> None:
-        self._receipts = ReceiptDecoder(currency)
+        self._receipts = ReceiptJudge(currency)
         self._clicks = ClickDecoder()
         self._parse_click = msgspec.json.Decoder(struct_for(CLICKS.model)).decode
 
     def decode(self, table: Table, batch: Batch) -> Rows:
         """The good records of a batch as rows of `table`."""
         if table is TRANSACTIONS:
-            receipts, sources = self._receipts.accept(batch.records)
+            receipts, sources, _ = self._receipts.accept(batch.records)
             return _rows(table, batch, sources, receipts, {"lines": _lines(receipts)})
         if table is CLICKS:
             sources = self._clicks.decode(batch.records).sources.tolist()
@@ -101,7 +106,8 @@ def _document(table: Table, record: Record) -> tuple[Any, str | None]:
             raise BadMessage("a deletion must have the sku as its key", "key")
         instant = datetime.fromtimestamp(record.timestamp, tz=UTC)
         return _DeletedProduct(record.key.decode(), instant), None
-    message = decode(table.model, record.value)
+    read = READERS.get(table.name)
+    message = read(record) if read is not None else decode(table.model, record.value)
     assert record.value is not None
     return message, record.value.decode()
 

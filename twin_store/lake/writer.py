@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from twin_store.columns import Record
 from twin_store.lake.files import write_rows
 from twin_store.lake.layout import ERASURES, Table
 from twin_store.lake.manifest import LakeLog, LakeState, Manifest, OvertakenError, Source
 from twin_store.lake.rows import Batch, RowDecoder, Rows
 from twin_store.lake.storage import LakeError
+from twin_store.records import Record
 
 EVENTS_MAX = 50_000
 BYTES_MAX = 64 * 1024 * 1024

@@ -44,12 +44,13 @@ class Transfer(Message):
     """A twin, or a claim on one, on its way to another id. Topic `twins.transfers`, keyed by `to_id`.
 
     `claim` asks the partition of an anonymous id (`to_id`) to hand its twin to `from_id` and to forward what
-    comes later; `partial` carries that partial twin (base64 of its binary form).
+    comes later; `partial` carries that partial twin (base64 of its binary form). `withdrawal` carries what was handed
+    over and belongs to `from_id` again, since the link is forgotten.
     """
 
     event_type: ClassVar[str] = "twins.transfer"
 
-    kind: Literal["claim", "partial"]
+    kind: Literal["claim", "partial", "withdrawal"]
     from_id: Identifier
     to_id: Identifier
     occurred_at: Instant

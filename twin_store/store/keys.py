@@ -1,7 +1,7 @@
 """The keys of a partition's records: what kind each is, and whose."""
 
 SLOTS = 24  # a twin is written whole every SLOTS-th time, and as deltas in between
-TWIN, SYMBOLS, GRAVE, LINK, PRODUCTS = b"t", b"s", b"g", b"l", b"p"
+TWIN, SYMBOLS, GRAVE, LINK, NAMES, PRODUCTS = b"t", b"s", b"g", b"l", b"n", b"p"
 
 
 def twin_key(customer_id: str, sequence: int) -> bytes:
@@ -27,6 +27,11 @@ def grave_key(customer_id: str) -> bytes:
 def link_key(anonymous_id: str) -> bytes:
     """Which customer an anonymous id became."""
     return LINK + anonymous_id.encode()
+
+
+def names_key(customer_id: str) -> bytes:
+    """Which ids a customer has claimed."""
+    return NAMES + customer_id.encode()
 
 
 def products_key(shard: int) -> bytes:

@@ -31,6 +31,7 @@ from twin_store.store.keys import (
     customer_of,
     grave_key,
     link_key,
+    names_key,
     symbols_key,
     twin_key,
 )
@@ -67,7 +68,7 @@ class TwinStore:
             self._symbols.update(read_symbols(value))
             self._blocks += 1
         self._graves = {k[1:].decode(): int(v) for k, v in self._store.scan(GRAVE)}
-        self._links = {k[1:].decode(): v.decode() for k, v in self._store.scan(LINK)}
+        self._links = {k[1:].decode(): read_link(v) for k, v in self._store.scan(LINK)}
 
     @property
     def symbols(self) -> dict[int, str]:
@@ -97,7 +98,13 @@ class TwinStore:
 
     def forwarded_to(self, anonymous_id: str) -> str | None:
         """The customer an anonymous id became."""
-        return self._links.get(anonymous_id)
+        return self._links.get(anonymous_id, (None, 0))[0]
+
+    def names(self, customer_id: str) -> dict[str, int]:
+        """The ids that a customer has claimed, each with the second of her newest record that names it."""
+        key = names_key(customer_id)
+        record = self._changes[key] if key in self._changes else self._store.get(key)
+        return read_names(record) if record is not None else {}
 
     def stage(self, customer_id: str, before: Stored, twin: Twin, delta: Delta | None) -> None:
         """Stage a twin's next state. `delta` is what turned `before` into it; None writes the twin whole."""
@@ -119,20 +126,30 @@ class TwinStore:
             self._symbols.update(fresh)
 
     def stage_erasure(self, customer_id: str, until_second: int) -> None:
-        """Forget a twin and refuse what happened up to `until_second`."""
+        """Forget a twin and refuse what happened up to `until_second`; and the links and names from up to then."""
         for slot in range(SLOTS):
             self._changes[twin_key(customer_id, slot)] = None
         self._changes[grave_key(customer_id)] = str(until_second).encode()
         self._staged[customer_id] = NEW
         self._graves[customer_id] = until_second
+        if names := self.names(customer_id):
+            newer = {name: second for name, second in names.items() if second > until_second}
+            self._changes[names_key(customer_id)] = write_names(newer) if newer else None
+        if customer_id in self._links and self._links[customer_id][1] <= until_second:
+            self._changes[link_key(customer_id)] = None
+            del self._links[customer_id]
 
-    def stage_link(self, anonymous_id: str, customer_id: str) -> None:
-        """Hand an anonymous id's twin over: its records go, a link stays."""
-        for slot in range(SLOTS):
-            self._changes[twin_key(anonymous_id, slot)] = None
-        self._changes[link_key(anonymous_id)] = customer_id.encode()
-        self._staged[anonymous_id] = NEW
-        self._links[anonymous_id] = customer_id
+    def stage_link(self, anonymous_id: str, customer_id: str, second: int) -> None:
+        """Remember that an anonymous id became a customer, as her record of that second, or a newer one, says."""
+        second = max(second, self._links.get(anonymous_id, ("", 0))[1])
+        self._changes[link_key(anonymous_id)] = write_link(customer_id, second)
+        self._links[anonymous_id] = (customer_id, second)
+
+    def stage_name(self, customer_id: str, anonymous_id: str, second: int) -> None:
+        """Remember that a customer claims an id, in her record of that second."""
+        known = self.names(customer_id)
+        if second > known.get(anonymous_id, 0):
+            self._changes[names_key(customer_id)] = write_names(known | {anonymous_id: second})
 
     def stage_records(self, changes: Iterable[Change]) -> None:
         """Stage records that the caller publishes by itself, to be stored with the rest."""
@@ -188,7 +205,9 @@ class TwinStore:
         elif kind == GRAVE and value is not None:
             self._graves[name.decode()] = int(value)
         elif kind == LINK and value is not None:
-            self._links[name.decode()] = value.decode()
+            self._links[name.decode()] = read_link(value)
+        elif kind == LINK:
+            self._links.pop(name.decode(), None)
 
     def position(self) -> int:
         """The next changelog offset to read."""
@@ -210,7 +229,8 @@ class TwinStore:
         self._hot[customer_id] = stored
         self._hot.move_to_end(customer_id)
         while len(self._hot) > self._hot_max:
-            self._hot.popitem(last=False)
+            evicted, _ = self._hot.popitem(last=False)
+            self._behind.discard(evicted)
 
     def _load(self, customer_id: str, known: Stored | None = None) -> Stored:
         """The twin from its records; `known` is an earlier state of it, which saves most of the work."""
@@ -239,3 +259,23 @@ def write_symbols(symbols: Mapping[int, str]) -> bytes:
 def read_symbols(data: bytes) -> dict[int, str]:
     """What `write_symbols` wrote."""
     return msgspec.msgpack.decode(data, type=dict[int, str])
+
+
+def write_link(customer_id: str, second: int) -> bytes:
+    """A link as bytes."""
+    return msgspec.msgpack.encode((customer_id, second))
+
+
+def read_link(data: bytes) -> tuple[str, int]:
+    """What `write_link` wrote."""
+    return msgspec.msgpack.decode(data, type=tuple[str, int])
+
+
+def write_names(names: Mapping[str, int]) -> bytes:
+    """The ids that a customer has claimed as bytes."""
+    return msgspec.msgpack.encode(names)
+
+
+def read_names(data: bytes) -> dict[str, int]:
+    """What `write_names` wrote."""
+    return msgspec.msgpack.decode(data, type=dict[str, int])

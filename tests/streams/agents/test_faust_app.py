@@ -8,7 +8,8 @@ import pytest
 from faust.types.auth import AuthProtocol
 from pydantic import SecretStr
 
-from streams.agents.faust_app import CommittedTransport, build, credentials
+from streams.agents.faust_app import build, credentials
+from streams.agents.faust_consumer import CommittedTransport
 from streams.settings import Settings
 
 

@@ -34,11 +34,11 @@ from trainer.deciders.base import Decision, DecisionInput
 from trainer.deciders.evidence import EvidenceDecider
 from trainer.registry import Registry
 from twin_store.columns import ReceiptDecoder
-from twin_store.columns import Record as Arrived
 from twin_store.dna.twin import Twin, fold_receipts
 from twin_store.evidence import Question
 from twin_store.messages import Erasure
 from twin_store.messages.codec import epoch_seconds, instant_of
+from twin_store.records import Record as Arrived
 
 pytestmark = pytest.mark.broker
 CUSTOMERS = 30

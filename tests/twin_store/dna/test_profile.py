@@ -12,7 +12,6 @@ import pytest
 from tests.retail import at, sale, second, twin_of
 from tests.twin_store.dna.histories import fold
 from tests.twin_store.dna.oracle import Click
-from twin_store.columns import visit_name
 from twin_store.dna.layout import ACTIONS
 from twin_store.dna.profile import ProductNames, ProfileWriter, source_offsets
 from twin_store.dna.reading import Products
@@ -20,7 +19,7 @@ from twin_store.dna.twin import Twin, fold_about
 from twin_store.key_index import KeyIndex
 from twin_store.messages import Profile, Transaction
 from twin_store.messages.codec import decode
-from twin_store.symbols import key_of
+from twin_store.symbols import key_of, visit_name
 
 SKUS = [f"sku{n}" for n in range(12)]
 STORES = ("s1", "s2", "s/3", None)
