@@ -275,6 +275,9 @@ def _rewind(
         head[H_LAST_CLICK_SECOND] = before_clicks[:, K_SECOND].max() if before_clicks.shape[0] else 0
     if head[H_FIRST_SECOND] > as_of:
         head[H_FIRST_SECOND] = 0
+    if head[H_LAST_SECOND] == 0 and head[H_LAST_CLICK_SECOND] == 0:
+        # All that is left was taken back long ago; its first event is the one whose time is still known.
+        head[H_LAST_SECOND] = head[H_FIRST_SECOND]
     return head, cells, visits, before_receipts, before_clicks
 
 
