@@ -66,7 +66,7 @@ def build(settings: Settings, state: ConsoleState) -> FastAPI:
     def status() -> dict[str, Any]:
         return state.status()
 
-    @app.get("/api/twins/{customer_id}")
+    @app.get("/api/twins/{customer_id:path}")
     def twin(customer_id: str) -> Profile:
         try:
             profile = state.profile(customer_id)
