@@ -334,7 +334,8 @@ def _taste(level: AffinityTables, rows: np.ndarray, days: np.ndarray) -> np.ndar
         if rows[i] != ABSENT and days[i] > 0:
             weight = math.log1p(days[i]) * level.facts[rows[i], RARITY]
             squares += weight * weight
-            taste += weight * level.vectors[rows[i]]
+            for d in range(taste.shape[0]):  # an array expression here would allocate once an item
+                taste[d] += weight * level.vectors[rows[i], d]
     return taste / math.sqrt(squares) if squares > 0 else taste
 
 
