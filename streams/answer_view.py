@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -15,17 +13,17 @@ BAR_WIDTH = 30
 SHOWN = 14
 # What a person looks at first, of all the numbers; those that a question lacks are passed over.
 FIRST = (
-    *("item_days", "item_since", "item_interval", "item_due", "item_share_quarter", "item_is_last_of_type"),
-    *("type_due", "type_share", "trip_since", "trip_interval", "display", "mailer", "popularity_4"),
+    *("item_days", "item_since", "item_interval", "item_due", "item_share", "item_is_last_of_type"),
+    *("type_since", "type_share", "trip_since", "trip_interval", "display", "mailer", "popularity_1"),
     *("rebuy_rate", "rebuy_due", "taste", "history_affinity", "basket_affinity", "price_to_usual"),
     *("campaign_days", "campaign_rate", "voucher_known", "voucher_since", "voucher_share", "coupon_since"),
-    *("items", "known_share", "surprise_item", "item_share", "item_share_month", "brand_share"),
+    *("items", "known_share", "known_types", "surprise_item", "item_share_best", "brand_share"),
 )
 
 
-def answer_view(answer: Answer, names: Mapping[str, str], every: bool = False) -> RenderableType:
-    """The whole answer; `names` are those of products by sku, `every` shows all of the evidence."""
-    shown: list[RenderableType] = [_title(answer), "", _options(answer, names), "", _said_by(answer)]
+def answer_view(answer: Answer, every: bool = False) -> RenderableType:
+    """The whole answer; `every` shows all of the evidence."""
+    shown: list[RenderableType] = [_title(answer), "", _options(answer), "", _said_by(answer)]
     best = max(range(len(answer.probabilities)), key=answer.probabilities.__getitem__)
     if answer.evidence:
         shown += ["", _evidence(answer, best, every)]
@@ -39,11 +37,11 @@ def _title(answer: Answer) -> Text:
     return title
 
 
-def _options(answer: Answer, names: Mapping[str, str]) -> Table:
+def _options(answer: Answer) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for option, probability in zip(answer.options, answer.probabilities, strict=True):
         bar = Text("█" * round(BAR_WIDTH * probability) or "▏", style="green")
-        table.add_row(f"{probability:6.1%}", bar, option, names.get(option, ""))
+        table.add_row(f"{probability:6.1%}", bar, option, answer.names.get(option, ""))
     return table
 
 

@@ -22,6 +22,7 @@ from trainer.registry import Manifest
 from trainer.tasks.history import History
 from trainer.tasks.shelves import DISPLAY, MAILER, holds
 from twin_store.batch_fold import twin_as_of
+from twin_store.catalogue import Catalogue
 from twin_store.dna.reading import visits_by_key
 from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin, rewind
@@ -59,6 +60,7 @@ class Answer:
         twin_as_of: the newest event that the twin knew.
         trained_until: what the version was trained on happened before this.
         foresees: whether it was trained on what happened after `as_of`, so that it may know the outcome.
+        names: what the products of the question are called, by sku.
     """
 
     customer_id: str
@@ -75,6 +77,7 @@ class Answer:
     twin_as_of: str
     twin_hash: str
     evidence: list[dict[str, float]]
+    names: dict[str, str]
 
     def as_json(self) -> dict[str, Any]:
         """For `--json` and the console."""
@@ -182,7 +185,13 @@ def _decide(settings: Settings, asked: Asked, known: _Known) -> Answer:
         twin_as_of=format_instant(instant_of(twin.last_second)),
         twin_hash=twin.content_hash(),
         evidence=decision.evidence,
+        names=_names(asked, known.products.catalogue),
     )
+
+
+def _names(asked: Asked, catalogue: Catalogue) -> dict[str, str]:
+    found = {sku: catalogue.name_of(key_of(sku)) for sku in _named(asked)}
+    return {sku: name for sku, name in found.items() if name is not None}
 
 
 def _foresees(manifest: Manifest, as_of: str) -> bool:

@@ -10,7 +10,6 @@ import typer
 
 from streams.cli.replay import parse_instant
 from streams.errors import UsageError
-from streams.item_names import catalogue_items
 from streams.settings import load_settings
 from twin_store.messages.codec import epoch_seconds
 from twin_store.messages.decisions import QuestionKind
@@ -49,7 +48,6 @@ def ask_command(
         raise UsageError(f"--kind {kind}: there are {', '.join(KINDS)}")
     if campaign is not None and kind == "purchase":
         kind = "voucher_redemption"
-    settings = load_settings()
     asked = Asked(
         customer_id=customer,
         kind=kind,  # type: ignore[arg-type]
@@ -59,18 +57,17 @@ def ask_command(
         store_id=store,
         at=None if at is None else epoch_seconds(parse_instant("--at", at)),
     )
-    answer = ask(settings, asked)
+    answer = ask(load_settings(), asked)
     if as_json:
         typer.echo(json.dumps(answer.as_json()))
-        return
-    items = catalogue_items(settings, asked.skus) if asked.at is None else {}
-    _print(answer, {sku: item.name for sku, item in items.items()}, every)
+    else:
+        _print(answer, every)
 
 
-def _print(answer: Answer, names: dict[str, str], every: bool) -> None:
+def _print(answer: Answer, every: bool) -> None:
     from rich.console import Console
 
     from streams.answer_view import answer_view
 
     console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    console.print(answer_view(answer, names, every))
+    console.print(answer_view(answer, every))

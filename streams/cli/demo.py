@@ -85,6 +85,12 @@ def _show(console: Console, report: dict[str, Any], folder: Path) -> None:
         table.add_row(f"[bold]{shown}", meaning)
     console.print(table)
     console.print(f"\nreport: {folder / 'report.json'}   picture: {folder / 'report.png'}")
-    console.print(
-        f"look around: export TWINS_CONFIG={folder / 'twins.toml'}; twins broker start; twins show CUSTOMER"
-    )
+    if example := report["example"]:
+        console.print("\nto look around in what is left of it:", style="bold")
+        console.print("  source .venv/bin/activate")
+        console.print(f"  export TWINS_CONFIG={folder / 'twins.toml'}")
+        console.print("  twins broker start")
+        console.print(f"  twins show {example['customer']}")
+        if "sku" in example:
+            console.print(f"  twins ask {example['customer']} --sku {example['sku']}")
+        console.print("  twins broker stop")

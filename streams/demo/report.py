@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import numpy as np
 from streams.dead_letters import Selection, origin_of, read_letters
 from streams.demo.cases import Cases
 from streams.demo.scores import Options
-from streams.live_profiles import live_profiles
+from streams.live_profiles import LiveProfile, live_profiles
 from streams.settings import Settings
 from streams.sources.chaos import ChaosReport
 from streams.sources.schedule import Published
 from streams.topics import TRANSACTIONS
+from twin_store.messages import Profile
+from twin_store.messages.codec import decode
 
 ANSWERED_SHARE_MIN = 0.99
 
@@ -40,12 +43,13 @@ def build_report(settings: Settings, measured: Measured, cases: Cases) -> dict[s
     latency = np.array([case.prediction.latency_ms for case in answered if case.prediction is not None])
     options = Options.of(cases.settled())
     chaos = measured.chaos
+    profiles = live_profiles(settings)
     letters = {origin_of(letter) for letter in read_letters(settings, Selection())}
     return {
         "baskets": measured.past.messages[TRANSACTIONS.name] + chaos.records,
         "lines": measured.past.lines + measured.live.lines,
         "lines_per_s": round(measured.past.lines / measured.past_s) if measured.past_s else None,
-        "twins": len(live_profiles(settings)),
+        "twins": len(profiles),
         "queries": len(asked),
         "predictions": sum(case.prediction is not None for case in asked),
         "answers_of_one_query_max": cases.answers_max,
@@ -61,7 +65,18 @@ def build_report(settings: Settings, measured: Measured, cases: Cases) -> dict[s
         "poison_injected": chaos.poison.total(),
         "dead_lettered": len(letters),
         "machine": machine(),
+        "example": _example(profiles),
     }
+
+
+def _example(profiles: Mapping[str, LiveProfile]) -> dict[str, str]:
+    """A customer who is worth a look, and one of her regular items: for whoever goes on from here."""
+    if not profiles:
+        return {}
+    best = max(profiles, key=lambda customer: profiles[customer].events_folded)
+    regulars = decode(Profile, profiles[best].value).dna.regulars
+    due = max(regulars, key=lambda item: item.purchase_days, default=None)
+    return {"customer": best} | ({} if due is None else {"sku": due.sku})
 
 
 def percentile(values: np.ndarray, q: float) -> float | None:

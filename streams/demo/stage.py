@@ -26,6 +26,7 @@ from streams.topics import TOPICS, Topic
 CATCH_UP_S = 300.0
 QUIET_S = 4.0
 POLL_S = 0.2
+SAY_EVERY_S = 10.0
 METRICS_PORT = 19300
 LAKE_FLUSH_S = 3.0
 SETTINGS_FILE = "twins.toml"
@@ -41,6 +42,7 @@ class Stage:
         self.folder = folder
         self.say = say
         self.phases: dict[str, float] = {}
+        self._said_at = 0.0
         data = folder / "data"
         self._broker = DevBroker(data / "broker", free_port())
         self.settings = Settings(
@@ -121,6 +123,17 @@ class Stage:
                     f"see {self.settings.data_dir / 'logs'}"
                 )
             time.sleep(POLL_S if waiting else 0)
+
+    def say_how_far(self, reached: str) -> None:
+        """A line on what has been done so far; does nothing if the last one is not `SAY_EVERY_S` ago."""
+        if time.monotonic() - self._said_at < SAY_EVERY_S:
+            return
+        self._said_at = time.monotonic()
+        seen = self._observer.look()
+        took = seen.latencies["freshness_ms_p50"]
+        done = ", ".join(f"{seen.totals[name]:,.0f} {name}" for name in ("queries", "predictions", "settled"))
+        fresh = "" if took is None else f", receipt to profile {took:,.0f} ms"
+        self.say(f"  {reached}: {done}{fresh}")
 
     def lag(self, name: str) -> int:
         """How many records a process has not dealt with."""

@@ -23,9 +23,10 @@ from streams.lake_decider import current_decider, history_until, products_of
 from streams.sources.chaos import Chaos, ChaosReport, inject
 from streams.sources.complete_journey import CompleteJourney
 from streams.sources.record import Record
-from streams.sources.schedule import publish
+from streams.sources.schedule import Published, publish
 from streams.topics import CATALOG, PROFILES, TRANSACTIONS
 from streams.verify import verify
+from twin_store.messages.codec import instant_of
 
 LEARNING = ("updater", "lake", "indexer")
 DECIDING = ("planner", "worker", "settler")
@@ -84,6 +85,7 @@ def _replay_past(stage: Stage, plan: Plan, journey: CompleteJourney, measured: M
     with stage.phase(name):
         records = journey.records(until=plan.train_until, customers=plan.customers, displays=False)
         sold = _skus_sold(journey, plan)
+        stage.wait_until_ready(["updater", "lake"])
         began = time.monotonic()
         measured.past = publish(stage.settings, (r for r in records if _is_wanted(r, sold)))
         stage.wait_until_read(["updater"])
@@ -111,11 +113,14 @@ def _stream_live(stage: Stage, plan: Plan, journey: CompleteJourney, measured: M
             from_=plan.train_until, until=plan.until, customers=plan.customers, displays=False
         )
         news = (record for record in weeks if record.topic is not CATALOG)
+
+        def progress(done: Published) -> None:
+            stage.check()
+            if done.last_at is not None:
+                stage.say_how_far(f"{instant_of(done.last_at):%Y-%m-%d}")
+
         measured.live = publish(
-            stage.settings,
-            inject(news, CHAOS, measured.chaos),
-            speed=plan.speed,
-            on_progress=lambda _: stage.check(),
+            stage.settings, inject(news, CHAOS, measured.chaos), speed=plan.speed, on_progress=progress
         )
         stage.wait_until_quiet([*LEARNING, *DECIDING])
         measured.freshness_ms = watch.milliseconds()
