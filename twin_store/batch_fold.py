@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from twin_store.about import about_of
-from twin_store.dna.forgetting import after
+from twin_store.dna.forgetting import after, nameless
 from twin_store.dna.layout import EVENT_SECOND, K_SECOND
 from twin_store.dna.twin import Twin, fold_about, fold_clicks, fold_receipts, merge
 from twin_store.lake import Lake
@@ -155,13 +155,13 @@ def _last_of(links: Mapping[str, str], anonymous: str) -> str:
 def fold_links(
     lake: Lake, links: Mapping[str, str], included: Included = lambda frame, table: frame
 ) -> dict[str, Twin]:
-    """By customer, the twins of the anonymous ids that became her, merged; but for what she had forgotten."""
+    """By customer, what the anonymous ids brought that became her, merged; but for what she had forgotten."""
     if not links:
         return {}
     stored = read(lake, customers=list(links), included=included)
     found: dict[str, Twin] = {}
     for anonymous, customer in sorted(links.items()):
-        twin = after(fold(stored, anonymous), stored.erased.get(customer, 0))
+        twin = after(nameless(fold(stored, anonymous)), stored.erased.get(customer, 0))
         if twin.last_second:
             found[customer] = merge(found[customer], twin) if customer in found else twin
     return found
@@ -174,7 +174,7 @@ def twin_as_of(lake: Lake, customer: str, as_of: int) -> tuple[Twin, dict[int, s
     stored = read(lake, customers=[customer, *anonymous], as_of=as_of)
     twin = fold(stored, customer)
     for other in anonymous:
-        twin = merge(twin, after(fold(stored, other), stored.erased.get(customer, 0)))
+        twin = merge(twin, after(nameless(fold(stored, other)), stored.erased.get(customer, 0)))
     return twin, stored.symbols
 
 

@@ -18,7 +18,7 @@ from streams.batch import Outbox
 from streams.topics import ERASURE, PROFILES, TRANSFERS
 from streams.updater.folding import Working
 from twin_store.dna.binary import write_twin
-from twin_store.dna.forgetting import after
+from twin_store.dna.forgetting import after, nameless
 from twin_store.dna.layout import C_SKU, R_SKU, V_KEY
 from twin_store.dna.twin import Twin
 from twin_store.messages import Erasure, Transfer
@@ -99,7 +99,7 @@ class Identities:
             from_id=from_id,
             to_id=to_id,
             occurred_at=instant_of(partial.last_second),
-            partial=base64.b64encode(write_twin(partial, 0)).decode(),
+            partial=base64.b64encode(write_twin(nameless(partial), 0)).decode(),
             symbols=_symbols_of(partial, self._twins.symbols),
         )
         self._outbox.send(TRANSFERS, to_id.encode(), transfer.to_wire())

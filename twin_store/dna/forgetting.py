@@ -1,4 +1,6 @@
-"""Forgetting a part of a twin: what an erasure leaves."""
+"""Forgetting a part of a twin: what an erasure leaves, and what is handed over to another id."""
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +27,11 @@ def without(twin: Twin, part: Twin) -> Twin:
     if receipts.all() and clicks.all():
         return twin
     return _of(twin.receipts[receipts], twin.clicks[clicks], twin.about, twin.about_second)
+
+
+def nameless(twin: Twin) -> Twin:
+    """The twin's events alone: who it is handed over to has a Customer message of her own."""
+    return replace(twin, about=b"", about_second=0)
 
 
 def _of(receipts: np.ndarray, clicks: np.ndarray, about: bytes, about_second: int) -> Twin:
