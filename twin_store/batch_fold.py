@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from twin_store.about import about_of
-from twin_store.dna.forgetting import after, nameless
+from twin_store.dna.forgetting import nameless
 from twin_store.dna.layout import EVENT_SECOND, K_SECOND
 from twin_store.dna.twin import Twin, fold_about, fold_clicks, fold_receipts, merge
 from twin_store.lake import Lake
@@ -82,10 +82,14 @@ def read(
     )
 
 
-def fold(stored: Stored, customer: str, twin: Twin | None = None) -> Twin:
-    """The twin of what is stored of a customer, in the order of Kafka; on top of `twin` if one is given."""
-    twin = twin if twin is not None else Twin()
-    erased_until = stored.erased.get(customer, 0)
+def fold(stored: Stored, customer: str, forgotten_until: int = 0) -> Twin:
+    """The twin of what is stored of a customer, in the order of Kafka.
+
+    Args:
+        forgotten_until: epoch seconds; leave out what happened up to then, besides what she was erased of herself.
+    """
+    twin = Twin()
+    erased_until = max(stored.erased.get(customer, 0), forgotten_until)
     start, end = stored.receipts.bounds.get(customer, (0, 0))
     events = _after(stored.receipts.events[start:end], EVENT_SECOND, erased_until)
     for at in range(0, len(events), CHUNK):
@@ -161,7 +165,7 @@ def fold_links(
     stored = read(lake, customers=list(links), included=included)
     found: dict[str, Twin] = {}
     for anonymous, customer in sorted(links.items()):
-        twin = after(nameless(fold(stored, anonymous)), stored.erased.get(customer, 0))
+        twin = nameless(fold(stored, anonymous, stored.erased.get(customer, 0)))
         if twin.last_second:
             found[customer] = merge(found[customer], twin) if customer in found else twin
     return found
@@ -174,7 +178,7 @@ def twin_as_of(lake: Lake, customer: str, as_of: int) -> tuple[Twin, dict[int, s
     stored = read(lake, customers=[customer, *anonymous], as_of=as_of)
     twin = fold(stored, customer)
     for other in anonymous:
-        twin = merge(twin, after(nameless(fold(stored, other)), stored.erased.get(customer, 0)))
+        twin = merge(twin, nameless(fold(stored, other, stored.erased.get(customer, 0))))
     return twin, stored.symbols
 
 

@@ -20,8 +20,6 @@ from twin_store.dna.layout import (
     CLICK_COLUMNS,
     EVENT_SECOND,
     EVENT_TWIN,
-    H_LAST_CLICK_SECOND,
-    H_LAST_SECOND,
     K_SECOND,
     LATE,
     RECEIPT_COLUMNS,
@@ -165,7 +163,7 @@ class Folder:
             kept = events[:, EVENT_SECOND] > erased_until
             events, sources = events[kept], sources[kept]
         twin = working.twin
-        fresh, verdicts = accept(twin.head[H_LAST_SECOND], twin.receipts, events, lines)
+        fresh, verdicts = accept(twin.head, twin.receipts, events, lines)
         self._count(verdicts, sources, messages)
         if len(fresh):
             working.twin, moved, where = absorb_receipts_traced(twin, fresh)
@@ -190,7 +188,7 @@ class Folder:
                 arriving, sources = arriving[kept], sources[kept]
             working = self._working(owner)
             twin = working.twin
-            fresh, verdicts = accept_clicks(twin.head[H_LAST_CLICK_SECOND], twin.clicks, arriving)
+            fresh, verdicts = accept_clicks(twin.head, twin.clicks, arriving)
             self._count(verdicts, sources, messages)
             if len(fresh):
                 working.twin = absorb_clicks(twin, fresh)

@@ -51,9 +51,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ProductLane:
-    """The products of one partition. Everything between two ticks can be dropped and read again."""
+    """The products of one partition. Everything between two ticks can be dropped and read again.
 
-    def __init__(self, settings: Settings, partition: int, store: StateStore) -> None:
+    Args:
+        tick_s: at least so long between two ticks.
+    """
+
+    def __init__(self, settings: Settings, partition: int, store: StateStore, tick_s: float = TICK_S) -> None:
+        self._tick_s = tick_s
         self._digits = minor_digits(settings.currency)
         self._partition = partition
         self._symbols: dict[int, str] = {}
@@ -82,7 +87,7 @@ class ProductLane:
 
     def due(self) -> bool:
         """Whether it is time for a tick."""
-        return self.waiting and time.monotonic() - self._ticked >= TICK_S
+        return self.waiting and time.monotonic() - self._ticked >= self._tick_s
 
     def tick(self, outbox: Outbox) -> list[Change]:
         """Publish what changed; returns the changelog records of the shards that changed."""

@@ -9,8 +9,11 @@ from twin_store.dna.layout import (
     C_CARTS,
     C_VIEWS,
     CELL_COLUMNS,
+    CLICK_DAYS,
     DUPLICATE,
     H_FUNNEL,
+    H_LAST_CLICK_SECOND,
+    H_OWN_CLICK_SECOND,
     K_ACTION,
     K_EVENT,
     K_SECOND,
@@ -27,9 +30,11 @@ from twin_store.dna.rows import SECONDS_PER_DAY, contains, order_by_two
 
 @njit(cache=True, nogil=True)
 def accept_clicks(
-    last_second: int, clicks: np.ndarray, arriving: np.ndarray
+    head: np.ndarray, clicks: np.ndarray, arriving: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which of one twin's clicks count, in their order of arrival: the accepted rows and a verdict each."""
+    last_second = head[H_OWN_CLICK_SECOND]
+    kept_since = head[H_LAST_CLICK_SECOND] // SECONDS_PER_DAY - CLICK_DAYS
     verdicts = np.empty(arriving.shape[0], dtype=np.int64)
     fresh = np.empty(arriving.shape, dtype=np.int64)
     used = 0
@@ -37,7 +42,7 @@ def accept_clicks(
         day = arriving[i, K_SECOND] // SECONDS_PER_DAY
         if contains(clicks, arriving[i, K_EVENT]) or _stands_in(fresh[:used], arriving[i, K_EVENT]):
             verdicts[i] = DUPLICATE
-        elif last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS:
+        elif day <= kept_since or (last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS):
             verdicts[i] = LATE
         else:
             verdicts[i] = ACCEPTED

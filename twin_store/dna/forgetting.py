@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from twin_store.dna.layout import H_FIRST_SECOND, K_EVENT, K_SECOND, R_SECOND, R_TXN
+from twin_store.dna.layout import (
+    H_FIRST_SECOND,
+    H_OWN_CLICK_SECOND,
+    H_OWN_SECOND,
+    K_EVENT,
+    K_SECOND,
+    R_SECOND,
+    R_TXN,
+)
 from twin_store.dna.twin import Twin, absorb_clicks, absorb_receipts, fold_about
 
 
@@ -15,7 +23,11 @@ def after(twin: Twin, until_second: int) -> Twin:
         return twin
     about = (twin.about, twin.about_second) if twin.about_second > until_second else (b"", 0)
     receipts, clicks = twin.receipts[:, R_SECOND] > until_second, twin.clicks[:, K_SECOND] > until_second
-    return _of(twin.receipts[receipts], twin.clicks[clicks], *about)
+    own = (int(second) for second in twin.head[[H_OWN_SECOND, H_OWN_CLICK_SECOND]])
+    kept = _of(twin.receipts[receipts], twin.clicks[clicks], *about)
+    return replace(
+        kept, head=_with_own(kept.head, *(second if second > until_second else 0 for second in own))
+    )
 
 
 def without(twin: Twin, part: Twin) -> Twin:
@@ -26,12 +38,19 @@ def without(twin: Twin, part: Twin) -> Twin:
     clicks = ~np.isin(twin.clicks[:, K_EVENT], part.clicks[:, K_EVENT])
     if receipts.all() and clicks.all():
         return twin
-    return _of(twin.receipts[receipts], twin.clicks[clicks], twin.about, twin.about_second)
+    kept = _of(twin.receipts[receipts], twin.clicks[clicks], twin.about, twin.about_second)
+    return replace(kept, head=_with_own(kept.head, twin.head[H_OWN_SECOND], twin.head[H_OWN_CLICK_SECOND]))
 
 
 def nameless(twin: Twin) -> Twin:
-    """The twin's events alone: who it is handed over to has a Customer message of her own."""
-    return replace(twin, about=b"", about_second=0)
+    """The twin's events alone, for another id: that has a Customer message of its own, and events of its own."""
+    return replace(twin, head=_with_own(twin.head, 0, 0), about=b"", about_second=0)
+
+
+def _with_own(head: np.ndarray, second: int, click_second: int) -> np.ndarray:
+    changed = head.copy()
+    changed[H_OWN_SECOND], changed[H_OWN_CLICK_SECOND] = second, click_second
+    return changed
 
 
 def _of(receipts: np.ndarray, clicks: np.ndarray, about: bytes, about_second: int) -> Twin:

@@ -5,7 +5,8 @@ numbers (law 2), a return takes back exactly (law 4) and two partial twins add u
 money in minor units, quantities in thousandths, times in epoch seconds or days since 1970, strings as
 64-bit keys (`twin_store.symbols`).
 
-Windows: an event is late when it is `LATE_DAYS` or more behind the newest of its twin; a return finds its sale
+Windows: an event is late when it is `LATE_DAYS` or more behind the newest that came under the same id, or when it
+is so old that events of its time are not kept line by line any more; a return finds its sale
 up to `RETURN_DAYS` back, and up to `EARLY_DAYS` ahead, since the clocks of tills differ. Receipts are kept line by
 line for the sum of these, so within the limits no order of arrival changes the state: whatever may still change
 what a sale adds arrives while all that changed it before is there. Likewise clicks, for a session is one as long
@@ -80,6 +81,9 @@ H_HOUR = H_SESSIONS + 1
 H_WEEKDAY = H_HOUR + 24
 H_ADDITIVE = H_WEEKDAY + 7
 H_FIRST_SECOND, H_LAST_SECOND, H_LAST_CLICK_SECOND = H_ADDITIVE, H_ADDITIVE + 1, H_ADDITIVE + 2
-HEAD_COLUMNS = H_ADDITIVE + 3
+# The newest receipt and click that came under the twin's own id: what was handed over from another id moves the
+# columns above but not these, so that what is late does not hang on when the hand-over came.
+H_OWN_SECOND, H_OWN_CLICK_SECOND = H_ADDITIVE + 3, H_ADDITIVE + 4
+HEAD_COLUMNS = H_ADDITIVE + 5
 
 ACCEPTED, DUPLICATE, LATE = 0, 1, 2

@@ -22,7 +22,9 @@ from twin_store.dna.layout import (
     EVENT_TXN,
     EVENT_VISIT,
     H_HOUR,
+    H_LAST_SECOND,
     H_MEASURE,
+    H_OWN_SECOND,
     H_RECEIPTS,
     H_RETURNED_LINES,
     H_VOIDED,
@@ -45,6 +47,7 @@ from twin_store.dna.layout import (
     R_TXN,
     R_VISIT,
     RECEIPT_COLUMNS,
+    RECEIPT_DAYS,
     RETURN,
     RETURN_DAYS,
     SALE,
@@ -65,12 +68,12 @@ EXACT_BELOW = 2**61
 
 @njit(cache=True, nogil=True)
 def accept(
-    last_second: int, receipts: np.ndarray, events: np.ndarray, lines: np.ndarray
+    head: np.ndarray, receipts: np.ndarray, events: np.ndarray, lines: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which of one twin's events count, in their order of arrival.
 
     Args:
-        last_second: the newest event's time so far, 0 for a new twin.
+        head: the twin's totals.
         receipts: the twin's open receipts.
         events: [n, EVENT_COLUMNS]; START and END index `lines`.
         lines: [m, LINE_COLUMNS].
@@ -85,11 +88,13 @@ def accept(
         bound += max(events[i, EVENT_END] - events[i, EVENT_START], 1)
     fresh = np.zeros((bound, RECEIPT_COLUMNS), dtype=np.int64)
     used = 0
+    last_second = head[H_OWN_SECOND]
+    kept_since = head[H_LAST_SECOND] // SECONDS_PER_DAY - RECEIPT_DAYS
     for i in range(events.shape[0]):
         day = events[i, EVENT_SECOND] // SECONDS_PER_DAY
         if contains(receipts, events[i, EVENT_TXN]) or _seen(events, verdicts, i):
             verdicts[i] = DUPLICATE
-        elif last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS:
+        elif day <= kept_since or (last_second > 0 and day <= last_second // SECONDS_PER_DAY - LATE_DAYS):
             verdicts[i] = LATE
         else:
             verdicts[i] = ACCEPTED

@@ -24,6 +24,8 @@ from twin_store.dna.layout import (
     H_FIRST_SECOND,
     H_LAST_CLICK_SECOND,
     H_LAST_SECOND,
+    H_OWN_CLICK_SECOND,
+    H_OWN_SECOND,
     H_SESSIONS,
     HEAD_COLUMNS,
     K_SECOND,
@@ -86,7 +88,7 @@ def fold_receipts(twin: Twin, events: np.ndarray, lines: np.ndarray) -> tuple[Tw
     Returns:
         The new state, the accepted rows [k, RECEIPT_COLUMNS], and a verdict an event.
     """
-    fresh, verdicts = accept(twin.head[H_LAST_SECOND], twin.receipts, events, lines)
+    fresh, verdicts = accept(twin.head, twin.receipts, events, lines)
     return (absorb_receipts(twin, fresh) if len(fresh) else twin), fresh, verdicts
 
 
@@ -111,7 +113,7 @@ def _absorb(
     for i in range(fresh.shape[0]):
         if i == 0 or fresh[i, R_TXN] != fresh[i - 1, R_TXN]:
             head[H_EVENTS] += 1
-        _see(head, fresh[i, R_SECOND], H_LAST_SECOND)
+        _see(head, fresh[i, R_SECOND], H_LAST_SECOND, H_OWN_SECOND)
     if has_reversal(receipts) or has_reversal(fresh):
         out_cells, out_visits, out_where = contributions(receipts, FOREVER, -1, head)
         everything = union(receipts, fresh, R_SECOND, -FOREVER)
@@ -133,16 +135,16 @@ def _absorb(
 
 
 @njit(cache=True, nogil=True)
-def _see(head: np.ndarray, second: int, last_column: int) -> None:
+def _see(head: np.ndarray, second: int, last_column: int, own_column: int) -> None:
     if head[H_FIRST_SECOND] == 0 or second < head[H_FIRST_SECOND]:
         head[H_FIRST_SECOND] = second
-    if second > head[last_column]:
-        head[last_column] = second
+    head[last_column] = max(head[last_column], second)
+    head[own_column] = max(head[own_column], second)
 
 
 def fold_clicks(twin: Twin, arriving: np.ndarray) -> tuple[Twin, np.ndarray, np.ndarray]:
     """Fold arriving clicks [n, CLICK_COLUMNS] in order of arrival; returns as `fold_receipts`."""
-    fresh, verdicts = accept_clicks(twin.head[H_LAST_CLICK_SECOND], twin.clicks, arriving)
+    fresh, verdicts = accept_clicks(twin.head, twin.clicks, arriving)
     return (absorb_clicks(twin, fresh) if len(fresh) else twin), fresh, verdicts
 
 
@@ -159,7 +161,7 @@ def _absorb_clicks(
     head = head.copy()
     for i in range(fresh.shape[0]):
         head[H_EVENTS] += 1
-        _see(head, fresh[i, K_SECOND], H_LAST_CLICK_SECOND)
+        _see(head, fresh[i, K_SECOND], H_LAST_CLICK_SECOND, H_OWN_CLICK_SECOND)
     new_cells = click_contributions(fresh, 1, head)
     everything = union(clicks, fresh, K_SECOND, -FOREVER)
     head[H_SESSIONS] += count_sessions(everything) - count_sessions(clicks)
@@ -198,7 +200,7 @@ def _merge(
     head[:H_ADDITIVE] += head_b[:H_ADDITIVE]
     if head[H_FIRST_SECOND] == 0 or 0 < head_b[H_FIRST_SECOND] < head[H_FIRST_SECOND]:
         head[H_FIRST_SECOND] = head_b[H_FIRST_SECOND]
-    for column in (H_LAST_SECOND, H_LAST_CLICK_SECOND):
+    for column in (H_LAST_SECOND, H_LAST_CLICK_SECOND, H_OWN_SECOND, H_OWN_CLICK_SECOND):
         head[column] = max(head[column], head_b[column])
     receipts = union(receipts_a, receipts_b, R_SECOND, -FOREVER)
     clicks = union(clicks_a, clicks_b, K_SECOND, -FOREVER)
@@ -278,6 +280,8 @@ def _rewind(
     if head[H_LAST_SECOND] == 0 and head[H_LAST_CLICK_SECOND] == 0:
         # All that is left was taken back long ago; its first event is the one whose time is still known.
         head[H_LAST_SECOND] = head[H_FIRST_SECOND]
+    head[H_OWN_SECOND] = min(head[H_OWN_SECOND], head[H_LAST_SECOND])
+    head[H_OWN_CLICK_SECOND] = min(head[H_OWN_CLICK_SECOND], head[H_LAST_CLICK_SECOND])
     return head, cells, visits, before_receipts, before_clicks
 
 

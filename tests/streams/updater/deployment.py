@@ -199,4 +199,4 @@ class Deployment:
         missed: Iterable[Record] = changelog[disk.position() :]
         disk.apply([(record.key or b"", record.value) for record in missed], len(changelog))
         twins = TwinStore(disk, hot_max=self._random.choice((1, 2, 100)))
-        return PartitionState(partition, twins, ProductLane(self.settings, partition, disk))
+        return PartitionState(partition, twins, ProductLane(self.settings, partition, disk, tick_s=0.0))
