@@ -34,6 +34,8 @@ def dna(profile: Profile, names: Mapping[str, str], currency: str) -> Renderable
     shown: list[RenderableType] = [_title(profile), Columns(panels)]
     if found.categories:
         shown.append(_panel("categories", _groups(found.categories)))
+    if found.types:
+        shown.append(_panel("item types", _groups(found.types)))
     if found.brands:
         shown.append(_panel("brands", _groups(found.brands)))
     if found.regulars:
@@ -100,7 +102,8 @@ def _basket(found: ShoppingDna, currency: str) -> RenderableType:
         ("mean spend", f"{basket.mean_spend} {currency}"),
         ("mean lines", f"{basket.mean_lines:.1f}"),
         ("days apart", _number(basket.days_between_trips, 1)),
-        ("price tier", _tier(found.price_tier)),
+        ("price tier", _number(found.price_tier, 2)),
+        ("paid to usual", _ratio(found.price_index)),
     )
 
 
@@ -109,32 +112,33 @@ def _promotions(found: ShoppingDna) -> RenderableType:
     return _facts(
         ("lines on a deal", f"{promotion.deal_share:.0%}"),
         ("coupon lines", f"{promotion.coupon_lines:,}"),
+        ("deals to usual", _ratio(promotion.deal_lift)),
         ("saved of spend", f"{promotion.discount_share:.0%}"),
     )
 
 
 def _trend(found: ShoppingDna, currency: str) -> RenderableType:
     trend = found.trend
-    ratio = trend.spend_ratio
     return _facts(
         ("days since last", _number(trend.days_since_last_receipt, 1)),
         ("last 4 weeks", f"{trend.spend_last_4_weeks} {currency}"),
-        ("to the 8 before", "-" if ratio is None else f"{ratio:.0%}"),
+        ("to the 8 before", _ratio(trend.spend_ratio)),
     )
 
 
 def _groups(groups: Sequence[CategoryPreference]) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    with_tiers = any(group.price_tier is not None for group in groups)
+    with_prices = any(group.price_tier is not None or group.price_index is not None for group in groups)
     table.add_column("")
     table.add_column("")
-    for heading in ("share", "lines", *(["price tier"] if with_tiers else [])):
+    for heading in ("share", "lines", *(["price tier", "paid to usual"] if with_prices else [])):
         table.add_column(heading, justify="right")
     top = max(group.share for group in groups) or 1.0
     for group in groups[:GROUPS_SHOWN]:
         bar = Text("█" * max(1, round(BAR_WIDTH * max(0.0, group.share) / top)), style="cyan")
         row: list[RenderableType] = [group.category, bar, f"{group.share:.0%}", f"{group.lines:,}"]
-        table.add_row(*row, *([_tier(group.price_tier)] if with_tiers else []))
+        prices = [_number(group.price_tier, 2), _ratio(group.price_index)]
+        table.add_row(*row, *(prices if with_prices else []))
     return table
 
 
@@ -183,8 +187,8 @@ def _facts(*facts: tuple[str, str]) -> Table:
     return table
 
 
-def _tier(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -11,11 +11,13 @@ from twin_store.dna.profile import ProfileWriter
 from twin_store.lake import Lake, LakeError
 from twin_store.messages import Profile
 from twin_store.messages.codec import decode, instant_of
+from twin_store.usuals import Usuals
 
 
 def profile_as_of(settings: Settings, customer_id: str, as_of: int) -> tuple[Profile | None, dict[str, str]]:
     """The profile at epoch second `as_of`, None if nothing was known of her, and the names of its regular items.
 
+    Price tiers, price indexes and deal lift are None: they are read against the receipts of all customers.
     Raises `TwinsError` if the lake cannot be read.
     """
     try:
@@ -27,9 +29,8 @@ def profile_as_of(settings: Settings, customer_id: str, as_of: int) -> tuple[Pro
     except LakeError as error:
         raise TwinsError(str(error)) from error
     catalogue = Catalogue.from_frame(frame, settings.currency)
-    written = ProfileWriter(settings.currency).write(
-        customer_id, twin, product_names(catalogue), symbols, ()
-    )[1]
+    names = product_names(catalogue, Usuals(settings.currency))
+    written = ProfileWriter(settings.currency).write(customer_id, twin, names, symbols, ())[1]
     profile = decode(Profile, written)
     skus = [item.sku for item in profile.dna.regulars]
     named = frame.filter(frame["sku"].is_in(skus)).select("sku", "name")

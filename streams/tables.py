@@ -1,7 +1,7 @@
 """Topics that every process needs whole, kept by key in memory: the catalogue, product statistics."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
@@ -9,6 +9,9 @@ from streams.errors import TwinsError
 from streams.kafka import consumer, partitions_of, topic_name
 from streams.settings import Settings
 from streams.topics import Topic
+from twin_store.messages.codec import BadMessage
+
+M = TypeVar("M")
 
 LOAD_TIMEOUT_S = 60.0
 CHUNK = 10_000
@@ -41,9 +44,9 @@ class GlobalTable:
                 )
             self._poll(0.01, CHUNK)
 
-    def poll(self) -> int:
-        """Take what has come since; returns how many records, without waiting."""
-        return self._poll(0.0, CHUNK)
+    def poll(self, most: int = CHUNK) -> int:
+        """Take what has come since, at most so many records at once; returns how many, without waiting."""
+        return self._poll(0.0, most)
 
     def close(self) -> None:
         """Stop reading."""
@@ -61,3 +64,18 @@ class GlobalTable:
         if records:
             self._take(records)
         return len(messages)
+
+
+def newest(messages: Iterable[Message], decode: Callable[[bytes], M]) -> dict[str, M | None]:
+    """The last message of each key that fits its contract, None where it deletes the key.
+
+    What does not fit is left out: whoever answers for the topic sets it aside.
+    """
+    found: dict[str, M | None] = {}
+    for message in messages:
+        key, value = (message.key() or b"").decode(errors="replace"), message.value()
+        try:
+            found[key] = None if value is None else decode(value)
+        except BadMessage:
+            continue
+    return found

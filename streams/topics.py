@@ -153,7 +153,7 @@ PRODUCTS = Topic(
     "sku",
     ProductStatistics,
     "updater",
-    ("indexer", "planner", "worker"),
+    ("updater", "indexer", "planner", "worker"),
     cleanup="compact",
     description="Price level, popularity, deal share and stores of each product.",
 )

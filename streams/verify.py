@@ -35,8 +35,9 @@ SOURCES = (*FOLDED, ERASURE)
 TRANSACTION_TIMEOUT_S = 60.0
 LAKE_POLL_S = 0.25
 EXPLAINED_MAX = 10
-# Parts of the DNA that read nothing but the twin: in the others names and price tiers come from the catalogue.
+# Parts of the DNA that read nothing but the twin: the others are read against the products as they stood then.
 COMPARED_PARTS = ("activity", "basket", "promotion", "timing", "channels", "stores", "regulars", "funnel")
+NOT_OF_THE_TWIN = ("promotion.deal_lift",)
 
 
 class LakeBehindError(TwinsError):
@@ -270,7 +271,9 @@ class _Explainer:
 
 
 def _differences(place: str, live: Any, batch: Any) -> Iterator[str]:
-    """Where two JSON values differ."""
+    """Where two JSON values differ in what is the twin's own."""
+    if place in NOT_OF_THE_TWIN:
+        return
     if isinstance(live, dict) and isinstance(batch, dict):
         for name in sorted({*live, *batch}):
             yield from _differences(f"{place}.{name}", live.get(name), batch.get(name))

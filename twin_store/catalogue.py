@@ -5,7 +5,7 @@ agree on them without sharing a dictionary. A type's key covers its section, bec
 chicken.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -83,8 +83,19 @@ class Catalogue:
             self._list_price[row] = np.nan
             self._names[row] = ""
 
+    def update(self, changes: Mapping[str, CatalogItem | None]) -> None:
+        """Take what is said of these skus as it stands now; None deletes one."""
+        self.put(item for item in changes.values() if item is not None)
+        for sku, item in changes.items():
+            if item is None:
+                self.delete(sku)
+
     def __len__(self) -> int:
         return len(self._index)
+
+    def keys(self) -> np.ndarray:
+        """The sku keys by row: int64 [n]."""
+        return self._index.in_order()
 
     def tables(self) -> CatalogueTables:
         """The arrays for compiled code, valid until the next `put`."""

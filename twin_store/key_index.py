@@ -72,14 +72,20 @@ class KeyIndex:
             self._used = max(self._used, int(given.max()) + 1)
         return given
 
+    def in_order(self) -> np.ndarray:
+        """All keys by row: int64 [n]."""
+        held = self.rows != ABSENT
+        keys = np.empty(self._used, dtype=np.int64)
+        keys[self.rows[held]] = self.keys[held]
+        return keys
+
     def _grow_for(self, count: int) -> None:
         capacity = len(self.keys)
         while capacity < 2 * count:
             capacity *= 2
         if capacity == len(self.keys):
             return
-        old = self.keys[self.rows != ABSENT]
-        in_order = old[np.argsort(self.rows[self.rows != ABSENT])]
+        in_order = self.in_order()
         self.keys = np.zeros(capacity, dtype=np.int64)
         self.rows = np.full(capacity, ABSENT, dtype=np.int64)
         _insert_all(self.keys, self.rows, in_order, 0)

@@ -43,7 +43,7 @@ class Updater:
 
     Args:
         end_offset: the end of a partition's changelog.
-        names: the names of sections and brands as of now.
+        names: what is known of the products as of now.
         open_partition: opens a partition's state, brought up to the end of its changelog.
     """
 

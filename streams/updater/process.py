@@ -9,7 +9,7 @@ from streams.telemetry import Telemetry
 from streams.topics import STATE, TRANSACTIONS
 from streams.updater.handler import COMPANIONS, Updater
 from streams.updater.metrics import UpdaterMetrics
-from streams.updater.names import CatalogueNames
+from streams.updater.names import LiveNames
 from streams.updater.partition import PartitionState
 
 NAME = "updater"
@@ -20,7 +20,7 @@ def run(
 ) -> Updater:
     """Fold until `stop` is set. `member` tells the updaters of one deployment apart."""
     telemetry = telemetry or Telemetry(NAME, settings)
-    names = CatalogueNames(settings)
+    names = LiveNames(settings)
     updater = Updater(
         settings,
         end_offset=lambda partition: lane.end_offset(STATE, partition),
@@ -30,6 +30,7 @@ def run(
     metrics = UpdaterMetrics(telemetry, updater)
 
     def alive() -> None:
+        names.refresh()
         metrics.round()
         telemetry.beat()
         telemetry.ready(bool(lane.partitions))

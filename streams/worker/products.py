@@ -2,19 +2,21 @@
 
 import logging
 import threading
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from confluent_kafka import Message
 
 from streams.decoding import FastDecoder
 from streams.settings import Settings
-from streams.tables import GlobalTable
+from streams.tables import GlobalTable, newest
 from streams.topics import CATALOG, PRODUCTS
 from twin_store.catalogue import Catalogue
 from twin_store.evidence import Products
 from twin_store.market import Market
 from twin_store.messages import CatalogItem, ProductStatistics
-from twin_store.messages.codec import BadMessage
+
+M = TypeVar("M")
 
 IDLE_S = 0.1
 TAKEN_AT_ONCE = 100  # records applied under the lock: whoever answers waits for no more than these
@@ -63,29 +65,17 @@ class LiveProducts:
             self._failure = error
 
     def _take_items(self, messages: list[Message]) -> None:
-        for taken in _chunks(messages):
-            items = [item for message in taken if (item := _decoded(self._item, message)) is not None]
+        for changes in _chunks(newest(messages, self._item)):
             with self.lock:
-                self.products.catalogue.put(items)
-                for message in taken:
-                    if message.value() is None:
-                        self.products.catalogue.delete((message.key() or b"").decode(errors="replace"))
+                self.products.catalogue.update(changes)
 
     def _take_statistics(self, messages: list[Message]) -> None:
-        newest = {message.key(): message for message in messages}
-        for taken in _chunks(list(newest.values())):
-            found = [s for message in taken if (s := _decoded(self._statistics, message)) is not None]
+        for changes in _chunks(newest(messages, self._statistics)):
             with self.lock:
-                self.products.market.put(found)
+                self.products.market.put(found for found in changes.values() if found is not None)
 
 
-def _chunks(messages: list[Message]) -> list[list[Message]]:
-    return [messages[at : at + TAKEN_AT_ONCE] for at in range(0, len(messages), TAKEN_AT_ONCE)]
-
-
-def _decoded(decode: FastDecoder[Any], message: Message) -> Any:
-    """The message, None for a deletion and for what does not fit: the indexer sets bad ones aside."""
-    try:
-        return None if message.value() is None else decode(message.value())
-    except BadMessage:
-        return None
+def _chunks(changes: Mapping[str, M]) -> Iterator[dict[str, M]]:
+    items = list(changes.items())
+    for start in range(0, len(items), TAKEN_AT_ONCE):
+        yield dict(items[start : start + TAKEN_AT_ONCE])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -13,6 +14,7 @@ from twin_store.dna.profile import ProductNames, ProfileWriter
 from twin_store.dna.twin import Twin, fold_about
 from twin_store.messages import Profile
 from twin_store.messages.codec import decode
+from twin_store.messages.profiles import CategoryPreference
 from twin_store.symbols import key_of
 
 
@@ -45,6 +47,23 @@ def test_somebody_of_whom_nothing_but_the_age_is_known_can_be_shown() -> None:
     text = shown(profile_of(fold_about(Twin(), b'{"demographics":{"age":"30"}}', 1)))
     assert "customer c1" in text
     assert "age 30" in text
+
+
+def test_price_sensitivity_and_deals_are_shown_where_they_are_known() -> None:
+    plain = profile_of(twin_of([sale(0, ["milk"])]))
+    assert "item types" not in shown(plain)
+    groups = {
+        level: [CategoryPreference(category=f"her {level}", share=1.0, lines=1, price_index=0.87)]
+        for level in ("categories", "types", "brands")
+    }
+    promotion = plain.dna.promotion.model_copy(update={"deal_lift": 1.35})
+    told = {**groups, "price_tier": 0.25, "price_index": 0.92, "promotion": promotion}
+    text = shown(plain.model_copy(update={"dna": plain.dna.model_copy(update=told)}))
+    facts = dict(re.findall(r"(price tier|paid to usual|deals to usual) +([0-9.]+%?) ", text))
+    assert facts == {"price tier": "0.25", "paid to usual": "92%", "deals to usual": "135%"}
+    for level in groups:
+        (row,) = [line for line in text.splitlines() if f"her {level}" in line]
+        assert row.split()[-3:-1] == ["-", "87%"]
 
 
 @pytest.mark.parametrize(("due", "words"), [(0.3, "not yet"), (1.0, "due"), (3.0, "given up?")])

@@ -131,6 +131,7 @@ def test_what_differs_is_found_and_named(deployment: Settings) -> None:
     body["content_hash"] = "0" * 32
     body["events_folded"] += 1
     body["dna"]["activity"]["lines"] -= 1
+    body["dna"]["promotion"]["deal_lift"] = 7.5  # against the products as they stood then: not the twin's
     with Publisher(deployment) as publisher:
         publisher.publish(PROFILES, wronged.encode(), json.dumps(body).encode())
         publisher.publish(PROFILES, lost.encode(), None)
@@ -141,6 +142,7 @@ def test_what_differs_is_found_and_named(deployment: Settings) -> None:
     assert set(by_customer) == {wronged, lost, "nobody"}
     assert any(line.startswith("events_folded: live") for line in by_customer[wronged])
     assert any(line.startswith("activity.lines: live") for line in by_customer[wronged])
+    assert len(by_customer[wronged]) == 2
     assert "no profile" in by_customer[lost][0]
     assert "nothing of her is in the lake" in by_customer["nobody"][0]
 

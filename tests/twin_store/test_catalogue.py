@@ -88,3 +88,12 @@ def test_list_prices_are_minor_units_of_the_currency() -> None:
     catalogue = Catalogue("JPY")
     catalogue.put([item("a", list_price="250")])
     assert catalogue.tables().list_price[0] == 250
+
+
+def test_an_update_takes_items_and_deletions() -> None:
+    catalogue = Catalogue()
+    catalogue.put([item("a", section="DAIRY"), item("b", section="MEAT")])
+    catalogue.update({"a": None, "b": item("b", section="FISH"), "c": item("c", section="WINE"), "d": None})
+    assert [facts_of(catalogue, sku)[0] for sku in "abc"] == [None, "FISH", "WINE"]
+    assert row_of(catalogue, "d") == ABSENT
+    assert catalogue.keys().tolist() == [key_of(sku) for sku in "abc"]

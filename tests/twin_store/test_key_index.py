@@ -20,6 +20,7 @@ def test_every_key_has_the_row_of_its_first_arrival(first: list[int], second: li
     assert given_rows == [expected[key] for key in first + second]
     assert len(index) == len(expected)
     assert all(index.row(key) == row for key, row in expected.items())
+    assert index.in_order().tolist() == list(expected)
 
 
 def test_keys_that_collide_are_told_apart() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from twin_store import messages
-from twin_store.messages import Click, Erasure, Message, Transaction
+from twin_store.messages import Click, Erasure, Message, Profile, Transaction
 from twin_store.messages.base import format_instant
 from twin_store.messages.codec import (
     BadMessage,
@@ -42,11 +42,15 @@ MODELS = sorted(
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.event_type)
 
 
-def golden(model: type[Message]) -> dict[str, Any]:
-    """The message of version 1.0 that every later reader must decode. Never edit one: add another version."""
-    path = GOLDEN / model.event_type / "1.0.json"
+def golden(model: type[Message], version: str = "1.0") -> dict[str, Any]:
+    """The message of a version that every later reader must decode. Never edit one: add another version."""
+    path = GOLDEN / model.event_type / f"{version}.json"
     assert path.is_file(), f"{model.__name__} has no golden file; write {path}"
     return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def golden_versions(model: type[Message]) -> list[str]:
+    return sorted(path.stem for path in (GOLDEN / model.event_type).glob("*.json"))
 
 
 def encode(body: Any) -> bytes:
@@ -57,11 +61,25 @@ def encode(body: Any) -> bytes:
 
 
 @each_model
-def test_version_1_0_decodes_and_comes_back_the_same(model: type[Message]) -> None:
-    body = golden(model)
-    message = decode(model, encode(body))
-    assert set(body) <= set(json.loads(message.to_wire()))
-    assert decode(model, message.to_wire()) == message
+def test_every_version_decodes_and_comes_back_the_same(model: type[Message]) -> None:
+    for version in golden_versions(model):
+        body = golden(model, version)
+        message = decode(model, encode(body))
+        assert set(body) <= set(json.loads(message.to_wire()))
+        assert decode(model, message.to_wire()) == message
+
+
+@each_model
+def test_a_message_is_written_in_the_current_version_which_has_a_golden_file(model: type[Message]) -> None:
+    assert model.model_fields["version"].default == model.current_version
+    assert golden(model, model.current_version)["version"] == model.current_version
+
+
+def test_a_profile_of_before_item_types_and_price_indexes_decodes() -> None:
+    told = decode(Profile, encode(golden(Profile, "1.0"))).dna
+    assert (told.types, told.price_index, told.promotion.deal_lift) == ([], None, None)
+    assert [each.price_index for each in (*told.categories, *told.brands)] == [None, None]
+    assert told.price_tier == 0.3
 
 
 @each_model

@@ -1,5 +1,6 @@
 """A twin as its published profile: the Shopping-DNA with names (LBM, section 3.2)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,18 +23,18 @@ from twin_store.dna.layout import (
     M_UNITS,
     READ_WEEKS,
 )
+from twin_store.dna.preferences import LEVELS, USUALS, Groups, Products, preferences
 from twin_store.dna.reading import (
     BEFORE_WEEKS,
     RECENT_WEEKS,
-    Products,
     WindowTotals,
     regular_items,
-    top_groups,
     visits_by_key,
     window_totals,
 )
 from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin
+from twin_store.key_index import KeyIndex
 from twin_store.messages.codec import day_text, instant_of, minor_digits
 from twin_store.messages.decisions import SourceOffset
 from twin_store.messages.profiles import (
@@ -66,19 +67,22 @@ _Trend, _Funnel, _Offset = struct_for(Trend), struct_for(Funnel), struct_for(Sou
 
 
 class ProductNames:
-    """What the numbers of a profile are called: names of section and brand codes, and the tables to read by."""
+    """What the numbers of a profile are called: names of section, type and brand codes, and the tables to read by."""
 
-    def __init__(self, products: Products, sections: list[str], brands: list[str]) -> None:
+    def __init__(self, products: Products, sections: list[str], types: list[str], brands: list[str]) -> None:
         self.products = products
         self.sections = sections
+        self.types = types
         self.brands = brands
 
     @classmethod
     def none(cls) -> "ProductNames":
-        """For a deployment without a catalogue."""
-        nothing = np.zeros(0, dtype=np.int64)
-        keys, rows = np.zeros(2, dtype=np.int64), np.full(2, -1, dtype=np.int64)
-        return cls(Products(keys, rows, nothing, nothing, np.zeros(0), 0, 0), [], [])
+        """For a reader that knows nothing of the products."""
+        index = KeyIndex()
+        groups, usual = np.zeros((0, LEVELS), dtype=np.int64), np.zeros((0, USUALS))
+        return cls(
+            Products(index.keys, index.rows, groups, usual, np.zeros(LEVELS, dtype=np.int64)), [], [], []
+        )
 
 
 class ProfileWriter:
@@ -127,25 +131,29 @@ class ProfileWriter:
         head = twin.head.tolist()
         as_of = twin.last_second
         as_of_day = as_of // SECONDS_PER_DAY
-        totals = window_totals(twin.cells, twin.visits, as_of_day, names.products)
+        totals = window_totals(twin.cells, twin.visits, as_of_day)
+        preferred = preferences(twin.cells, as_of_day, names.products)
         channels, stores = self._visits(twin, as_of_day, symbols)
         return _Dna(
             activity=self._activity(head),
             basket=self._basket(head, totals, as_of_day),
-            categories=self._groups(twin, as_of_day, names, totals.lines, by_brand=False),
-            brands=self._groups(twin, as_of_day, names, totals.lines, by_brand=True),
+            categories=_groups(preferred.sections, names.sections, totals.lines),
+            types=_groups(preferred.types, names.types, totals.lines),
+            brands=_groups(preferred.brands, names.brands, totals.lines),
             regulars=_regulars(twin, as_of_day, symbols),
             promotion=_Promotion(
                 deal_share=_share(totals.deal_lines, totals.lines),
                 coupon_lines=totals.coupon_lines,
                 discount_share=_share(totals.discount, totals.net + totals.discount),
+                deal_lift=_rounded(preferred.deal_lift),
             ),
             timing=_Timing(by_hour=head[H_HOUR : H_HOUR + 24], by_weekday=head[H_WEEKDAY : H_WEEKDAY + 7]),
             channels=channels,
             stores=stores,
             trend=self._trend(head, totals, as_of),
             funnel=_funnel(head),
-            price_tier=_rounded(totals.price_tier),
+            price_tier=_rounded(preferred.price_tier),
+            price_index=_rounded(preferred.price_index),
             life_stage=next((demographics[k] for k in LIFE_STAGE_KEYS if k in demographics), None),
             demographics=demographics,
         )
@@ -176,18 +184,6 @@ class ProfileWriter:
             days_between_trips=round(days / gaps, 2) if gaps > 0 else None,
         )
 
-    def _groups(
-        self, twin: Twin, as_of_day: int, names: ProductNames, lines: int, *, by_brand: bool
-    ) -> tuple[Any, ...]:
-        texts = names.brands if by_brand else names.sections
-        codes, counts, tiers = top_groups(twin.cells, as_of_day, names.products, by_brand)
-        return tuple(
-            _Category(
-                category=texts[code], share=_share(count, lines), lines=count, price_tier=_rounded(tier)
-            )
-            for code, count, tier in zip(codes.tolist(), counts.tolist(), tiers.tolist(), strict=True)
-        )
-
     def _visits(
         self, twin: Twin, as_of_day: int, symbols: Mapping[int, str]
     ) -> tuple[dict[str, int], dict[str, int]]:
@@ -216,6 +212,19 @@ class ProfileWriter:
 def source_offsets(positions: Mapping[tuple[str, int], int]) -> tuple[Any, ...]:
     """The `offsets` of a profile, from {(topic, partition): next offset}."""
     return tuple(_Offset(topic=t, partition=p, offset=o) for (t, p), o in sorted(positions.items()))
+
+
+def _groups(groups: Groups, names: list[str], lines: int) -> tuple[Any, ...]:
+    return tuple(
+        _Category(
+            category=names[code],
+            share=_share(count, lines),
+            lines=count,
+            price_tier=_rounded(tier),
+            price_index=_rounded(index),
+        )
+        for code, count, tier, index in zip(*(column.tolist() for column in groups), strict=True)
+    )
 
 
 def _regulars(twin: Twin, as_of_day: int, symbols: Mapping[int, str]) -> tuple[Any, ...]:
@@ -249,4 +258,4 @@ def _share(part: float, whole: float, digits: int = 4) -> float:
 
 
 def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 3)
+    return None if math.isnan(value) else round(value, 3)

@@ -21,32 +21,11 @@ from twin_store.dna.layout import (
     V_NET,
     V_RECEIPTS,
 )
-from twin_store.key_index import ABSENT, find
 
 REGULARS_MAX = 12
 REGULAR_DAYS_MIN = 3
-GROUPS_MAX = 10
 RECENT_WEEKS = 4
 BEFORE_WEEKS = 8
-
-
-class Products(NamedTuple):
-    """The catalogue as reading needs it: an index of sku keys to rows, and dense codes by row.
-
-    Attributes:
-        keys, rows: the key index.
-        section, brand: 0-based codes, -1 where unknown.
-        tier: the product's price percentile in its section, 0 to 1, NaN where unknown.
-        sections, brands: how many codes there are.
-    """
-
-    keys: np.ndarray
-    rows: np.ndarray
-    section: np.ndarray
-    brand: np.ndarray
-    tier: np.ndarray
-    sections: int
-    brands: int
 
 
 class WindowTotals(NamedTuple):
@@ -62,7 +41,6 @@ class WindowTotals(NamedTuple):
     coupon_lines: int
     recent_net: int
     before_net: int
-    price_tier: float
 
 
 @njit(cache=True, nogil=True)
@@ -72,13 +50,11 @@ def window_start(as_of_day: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int, products: Products) -> WindowTotals:
+def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int) -> WindowTotals:
     """Sums over the cells and visits of the window that ends with `as_of_day`."""
     since = window_start(as_of_day)
     lines = net = discount = deal_lines = coupon_lines = recent_net = before_net = 0
     receipts = receipt_lines = receipt_net = 0
-    tier_sum = 0.0
-    tier_lines = 0
     for i in range(cells.shape[0]):
         row = cells[i]
         if row[C_DAY] <= since:
@@ -93,16 +69,11 @@ def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int, product
             recent_net += row[C_NET]
         elif age < 7 * (RECENT_WEEKS + BEFORE_WEEKS):
             before_net += row[C_NET]
-        at = find(products.keys, products.rows, row[C_SKU])
-        if at != ABSENT and not np.isnan(products.tier[at]):
-            tier_sum += products.tier[at] * row[C_LINES]
-            tier_lines += row[C_LINES]
     for i in range(visits.shape[0]):
         if visits[i, V_DAY] > since:
             receipts += visits[i, V_RECEIPTS]
             receipt_lines += visits[i, V_LINES]
             receipt_net += visits[i, V_NET]
-    tier = tier_sum / tier_lines if tier_lines > 0 else np.nan
     return WindowTotals(
         receipts,
         receipt_lines,
@@ -114,62 +85,7 @@ def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int, product
         coupon_lines,
         recent_net,
         before_net,
-        tier,
     )
-
-
-@njit(cache=True, nogil=True)
-def top_groups(
-    cells: np.ndarray, as_of_day: int, products: Products, by_brand: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sections or brands with the most lines in the window, most first.
-
-    Returns:
-        Codes [k], lines [k] and mean price tiers [k] (NaN where unknown), k at most GROUPS_MAX.
-    """
-    codes = products.brand if by_brand else products.section
-    count = products.brands if by_brand else products.sections
-    lines = np.zeros(count, dtype=np.int64)
-    tiers = np.zeros(count)
-    tier_lines = np.zeros(count, dtype=np.int64)
-    since = window_start(as_of_day)
-    for i in range(cells.shape[0]):
-        if cells[i, C_DAY] <= since or cells[i, C_LINES] <= 0:
-            continue
-        at = find(products.keys, products.rows, cells[i, C_SKU])
-        if at == ABSENT or codes[at] < 0:
-            continue
-        code = codes[at]
-        lines[code] += cells[i, C_LINES]
-        if not np.isnan(products.tier[at]):
-            tiers[code] += products.tier[at] * cells[i, C_LINES]
-            tier_lines[code] += cells[i, C_LINES]
-    top = _largest(lines, GROUPS_MAX)
-    mean_tiers = np.full(top.shape[0], np.nan)
-    for k in range(top.shape[0]):
-        if tier_lines[top[k]] > 0:
-            mean_tiers[k] = tiers[top[k]] / tier_lines[top[k]]
-    return top, lines[top], mean_tiers
-
-
-@njit(cache=True, nogil=True)
-def _largest(values: np.ndarray, limit: int) -> np.ndarray:
-    """Indices of the largest positive values, largest first, ties by index."""
-    top = np.empty(limit, dtype=np.int64)
-    used = 0
-    for i in range(values.shape[0]):
-        if values[i] <= 0:
-            continue
-        at = used
-        while at > 0 and values[top[at - 1]] < values[i]:
-            at -= 1
-        if at >= limit:
-            continue
-        used = min(used + 1, limit)
-        for k in range(used - 1, at, -1):
-            top[k] = top[k - 1]
-        top[at] = i
-    return top[:used]
 
 
 @njit(cache=True, nogil=True)

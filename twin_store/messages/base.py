@@ -68,6 +68,7 @@ Instant = Annotated[
     PlainSerializer(format_instant, return_type=str, when_used="json"),
 ]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=16)]
 
 
 class Message(BaseModel):
@@ -77,7 +78,7 @@ class Message(BaseModel):
     event_type: ClassVar[str]
     current_version: ClassVar[str] = "1.0"
 
-    version: Annotated[str, Field(pattern=VERSION_PATTERN, max_length=16)] = "1.0"
+    version: Version = "1.0"
 
     @field_validator("version")
     @classmethod

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from twin_store.messages.base import Identifier, Instant, Message, Money, MoneySum, Part
+from twin_store.messages.base import Identifier, Instant, Message, Money, MoneySum, Part, Version
 from twin_store.messages.decisions import SourceOffset
 
 
@@ -27,12 +27,17 @@ class BasketStatistics(Part):
 
 
 class CategoryPreference(Part):
-    """A category's share of the window's lines, and how dear she buys in it (0 cheapest tier, 1 dearest)."""
+    """A category, item type or brand: its share of the window's lines, and how price-sensitive she is in it.
+
+    `price_tier` and `price_index` are those of `ShoppingDna`, over its lines alone. An item type is named with
+    its section before it, as in `FLUID MILK PRODUCTS / WHOLE`.
+    """
 
     category: str
     share: float
     lines: int
     price_tier: float | None = None
+    price_index: float | None = None
 
 
 class RegularItem(Part):
@@ -46,11 +51,16 @@ class RegularItem(Part):
 
 
 class Promotion(Part):
-    """Share of the window's lines bought on a deal or with a coupon, and the share of spend saved."""
+    """Share of the window's lines bought on a deal or with a coupon, and the share of spend saved.
+
+    `deal_lift` is a ratio: lines she bought on a deal over those that would be if she bought each product on
+    deals as often as all customers do. Above 1 she seeks deals. None where no deal is known of what she bought.
+    """
 
     deal_share: float
     coupon_lines: int
     discount_share: float
+    deal_lift: float | None = None
 
 
 class Timing(Part):
@@ -82,11 +92,23 @@ class Funnel(Part):
 
 
 class ShoppingDna(Part):
-    """The readable DNA of one customer."""
+    """The readable DNA of one customer (LBM, section 3.2); rates and preferences are over the last 53 weeks.
+
+    Price sensitivity is told in two numbers, both None where no price is known of what she bought:
+
+    - `price_tier`, 0 to 1: the mean over her lines of the product's price percentile in its section, 0 the
+      cheapest and 1 the dearest. It says which products she chooses.
+    - `price_index`, a ratio: net paid over the products' median shelf price x units. It says what she pays for
+      them: below 1 less than is usual.
+
+    These, the preferences and `deal_lift` are read against catalogue and product statistics as they stood when the
+    profile was published; all else is read from the twin alone.
+    """
 
     activity: Activity
     basket: BasketStatistics
     categories: list[CategoryPreference]
+    types: list[CategoryPreference] = []
     brands: list[CategoryPreference] = []
     regulars: list[RegularItem]
     promotion: Promotion
@@ -96,6 +118,7 @@ class ShoppingDna(Part):
     trend: Trend
     funnel: Funnel
     price_tier: float | None = None
+    price_index: float | None = None
     life_stage: str | None = None
     demographics: dict[str, str] = {}
 
@@ -105,10 +128,13 @@ class Profile(Message):
 
     `content_hash` covers the twin's whole state, so a recompute from the lake must give the same.
     `offsets` are the source positions included; `events_folded` counts receipts, returns, voids and clicks.
+    Version 1.1 added `types`, `price_index` and `deal_lift`.
     """
 
     event_type: ClassVar[str] = "twins.profile"
+    current_version: ClassVar[str] = "1.1"
 
+    version: Version = "1.1"
     customer_id: Identifier
     as_of: Instant
     content_hash: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,8 +65,11 @@ class Outbox:
 class Deployment:
     """One updater with all partitions, and all that outlives it."""
 
-    def __init__(self, settings: Settings, seed: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, seed: int = 0, names: Callable[[], ProductNames] = ProductNames.none
+    ) -> None:
         self.settings = settings
+        self._names = names
         self._random = random.Random(seed)
         self._topics: dict[Source, list[Record]] = defaultdict(list)
         self._committed: dict[Source, int] = defaultdict(int)
@@ -76,7 +79,7 @@ class Deployment:
 
     def start(self) -> None:
         """A new process, on the disks that are there."""
-        self.updater = Updater(self.settings, self._end, ProductNames.none, self._open)
+        self.updater = Updater(self.settings, self._end, self._names, self._open)
         self._next = dict(self._committed)
         for partition in range(self.settings.partitions):
             self.updater.assigned(partition)

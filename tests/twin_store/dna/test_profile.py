@@ -13,8 +13,8 @@ from tests.retail import at, sale, second, twin_of
 from tests.twin_store.dna.histories import fold
 from tests.twin_store.dna.oracle import Click
 from twin_store.dna.layout import ACTIONS
+from twin_store.dna.preferences import DEAL_SHARE, LEVELS, PRICE, TIER, USUALS, Products
 from twin_store.dna.profile import ProductNames, ProfileWriter, source_offsets
-from twin_store.dna.reading import Products
 from twin_store.dna.twin import Twin, fold_about
 from twin_store.key_index import KeyIndex
 from twin_store.messages import Profile, Transaction
@@ -41,15 +41,20 @@ def profile_of(twin: Twin, names: ProductNames | None = None, currency: str = "U
     return profile
 
 
-def names_of(sections: dict[str, str], tiers: dict[str, float]) -> ProductNames:
-    """A catalogue of sections and price tiers, its brands named like its sections."""
+def names_of(
+    sections: dict[str, str], tiers: dict[str, float], price: float = np.nan, deal_share: float = np.nan
+) -> ProductNames:
+    """A catalogue of sections and price tiers, types and brands named after them; the rest is the same for all."""
     texts = sorted(set(sections.values()))
     index = KeyIndex()
     index.add(np.array([key_of(sku) for sku in sections], dtype=np.int64))
-    codes = np.array([texts.index(section) for section in sections.values()], dtype=np.int64)
-    tier = np.array([tiers.get(sku, np.nan) for sku in sections])
+    groups = np.array([[texts.index(section)] * LEVELS for section in sections.values()], dtype=np.int64)
+    usual = np.empty((len(sections), USUALS))
+    usual[:, TIER] = [tiers.get(sku, np.nan) for sku in sections]
+    usual[:, PRICE], usual[:, DEAL_SHARE] = price, deal_share
+    products = Products(index.keys, index.rows, groups, usual, np.full(LEVELS, len(texts)))
     return ProductNames(
-        Products(index.keys, index.rows, codes, codes, tier, len(texts), len(texts)), texts, texts
+        products, texts, [f"{text} type" for text in texts], [f"{text} brand" for text in texts]
     )
 
 
@@ -147,8 +152,32 @@ def test_categories_and_their_price_tiers_have_the_catalogues_names() -> None:
         ("dairy", 3, 0.6, 0.2),
         ("wine", 1, 0.2, 0.9),
     ]
-    assert told.brands == told.categories
+    for groups, suffix in ((told.types, "type"), (told.brands, "brand")):
+        assert groups == [
+            each.model_copy(update={"category": f"{each.category} {suffix}"}) for each in told.categories
+        ]
     assert told.price_tier == pytest.approx((2 * 0.2 + 0.9) / 3, abs=1e-3)
+
+
+def test_what_she_pays_and_how_she_buys_on_deals_is_held_against_what_is_usual() -> None:
+    lines = [{"sku": "sku0", "net": "1.50", "discount": "0.50"}, {"sku": "sku1", "quantity": 2.0}, "sku9"]
+    told = profile_of(
+        twin_of([sale(0, lines)]), names_of({"sku0": "dairy", "sku1": "wine"}, {}, 200.0, 0.2)
+    ).dna
+    assert told.price_index == pytest.approx((1.50 + 1.00) / (2.00 + 2 * 2.00), abs=1e-3)
+    assert [(each.category, each.price_index) for each in told.categories] == [
+        ("dairy", 0.75),
+        ("wine", 0.25),
+    ]
+    assert told.promotion.deal_share == pytest.approx(1 / 3, abs=1e-4)
+    assert told.promotion.deal_lift == pytest.approx(1 / (2 * 0.2))
+    assert told.price_tier is None
+
+
+def test_nothing_is_compared_where_nothing_is_known_of_the_products() -> None:
+    told = profile_of(twin_of([sale(0, ["sku0", "sku1"])])).dna
+    assert (told.price_tier, told.price_index, told.promotion.deal_lift) == (None, None, None)
+    assert (told.categories, told.types, told.brands) == ([], [], [])
 
 
 def test_what_left_the_window_counts_in_the_totals_alone() -> None:

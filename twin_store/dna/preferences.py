@@ -1,0 +1,185 @@
+"""What a customer prefers, read from her cells against what is known of the products, compiled.
+
+Her sections, item types and brands; how dear she buys; how far she goes by deals. The twin holds no word of any
+of this: catalogue and statistics are those of the reader's moment.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from twin_store.dna.layout import (
+    C_DAY,
+    C_DEAL_LINES,
+    C_LINES,
+    C_NET,
+    C_PRICED_LINES,
+    C_SKU,
+    C_UNITS,
+)
+from twin_store.dna.reading import window_start
+from twin_store.dna.rows import group_end
+from twin_store.key_index import ABSENT, find
+
+GROUPS_MAX = 10
+SECTION, TYPE, BRAND = range(3)
+LEVELS = 3
+TIER, PRICE, DEAL_SHARE = range(3)
+USUALS = 3
+# What adds up over products: lines; tier x lines, and lines that have one; net paid, and what it would be at usual
+# prices; lines on a deal, and how many they would be at usual shares. Each pair is over what is known alone.
+S_LINES, S_TIER, S_TIER_LINES, S_NET, S_USUAL_NET, S_DEALS, S_USUAL_DEALS = range(7)
+SUMS = 7
+
+
+class Products(NamedTuple):
+    """What is known of the products: an index of sku keys to rows, and facts by row.
+
+    Attributes:
+        keys, rows: the key index.
+        groups: int64 [n, LEVELS], 0-based codes of section, item type and brand, -1 where unknown.
+        usual: float64 [n, USUALS]: price percentile in its section, 0 to 1; shelf price of a unit in minor units;
+            share of its lines on a deal. NaN where unknown.
+        counts: int64 [LEVELS], how many codes there are.
+    """
+
+    keys: np.ndarray
+    rows: np.ndarray
+    groups: np.ndarray
+    usual: np.ndarray
+    counts: np.ndarray
+
+
+class Groups(NamedTuple):
+    """The sections, types or brands with the most lines in the window, most first, at most GROUPS_MAX.
+
+    Attributes:
+        codes, lines: int64 [k].
+        tiers, indexes: float64 [k], as `Preferences.price_tier` and `price_index`, over the group's lines.
+    """
+
+    codes: np.ndarray
+    lines: np.ndarray
+    tiers: np.ndarray
+    indexes: np.ndarray
+
+
+class Preferences(NamedTuple):
+    """What the window's purchases say. A number is NaN where nothing is known of any product she bought.
+
+    Attributes:
+        price_tier: mean price percentile of a line.
+        price_index: net paid over usual price x units.
+        deal_lift: lines bought on a deal over those that the products' usual shares would make.
+    """
+
+    price_tier: float
+    price_index: float
+    deal_lift: float
+    sections: Groups
+    types: Groups
+    brands: Groups
+
+
+@njit(cache=True, nogil=True)
+def preferences(cells: np.ndarray, as_of_day: int, products: Products) -> Preferences:
+    """What the purchases of the window that ends with `as_of_day` say."""
+    codes, sums = _bought(cells, as_of_day, products)
+    total = sums.sum(axis=0)
+    return Preferences(
+        _ratio(total[S_TIER], total[S_TIER_LINES]),
+        _ratio(total[S_NET], total[S_USUAL_NET]),
+        _ratio(total[S_DEALS], total[S_USUAL_DEALS]),
+        _top_groups(codes[:, SECTION], sums, products.counts[SECTION]),
+        _top_groups(codes[:, TYPE], sums, products.counts[TYPE]),
+        _top_groups(codes[:, BRAND], sums, products.counts[BRAND]),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _bought(cells: np.ndarray, as_of_day: int, products: Products) -> tuple[np.ndarray, np.ndarray]:
+    """The products of the window that are known: their codes, int64 [k, LEVELS], and sums, float64 [k, SUMS]."""
+    since = window_start(as_of_day)
+    codes = np.empty((cells.shape[0], LEVELS), dtype=np.int64)
+    sums = np.zeros((cells.shape[0], SUMS))
+    used = 0
+    start = 0
+    while start < cells.shape[0]:
+        end = group_end(cells, start)
+        row = find(products.keys, products.rows, cells[start, C_SKU])
+        if row != ABSENT:
+            lines = net = units = deals = 0
+            for i in range(start, end):
+                if cells[i, C_DAY] <= since or cells[i, C_LINES] <= 0:
+                    continue
+                lines += cells[i, C_LINES]
+                deals += cells[i, C_DEAL_LINES]
+                # A line without a price has units and no net: a day with one is not held against the usual price.
+                if cells[i, C_PRICED_LINES] == cells[i, C_LINES] and cells[i, C_UNITS] > 0:
+                    net += cells[i, C_NET]
+                    units += cells[i, C_UNITS]
+            if lines > 0:
+                for level in range(LEVELS):
+                    codes[used, level] = products.groups[row, level]
+                tier, price = products.usual[row, TIER], products.usual[row, PRICE]
+                deal_share = products.usual[row, DEAL_SHARE]
+                sums[used, S_LINES] = lines
+                if not np.isnan(tier):
+                    sums[used, S_TIER] = tier * lines
+                    sums[used, S_TIER_LINES] = lines
+                if not np.isnan(price):
+                    sums[used, S_NET] = net
+                    sums[used, S_USUAL_NET] = price * units / 1000
+                if not np.isnan(deal_share):
+                    sums[used, S_DEALS] = deals
+                    sums[used, S_USUAL_DEALS] = deal_share * lines
+                used += 1
+        start = end
+    return codes[:used], sums[:used]
+
+
+@njit(cache=True, nogil=True)
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else np.nan
+
+
+@njit(cache=True, nogil=True)
+def _top_groups(codes: np.ndarray, sums: np.ndarray, count: int) -> Groups:
+    lines = np.zeros(count)
+    for i in range(codes.shape[0]):
+        if codes[i] >= 0:
+            lines[codes[i]] += sums[i, S_LINES]
+    top = _largest(lines, GROUPS_MAX)
+    totals = np.zeros((top.shape[0], SUMS))
+    for k in range(top.shape[0]):
+        for i in range(codes.shape[0]):
+            if codes[i] == top[k]:
+                for column in range(SUMS):
+                    totals[k, column] += sums[i, column]
+    tiers = np.empty(top.shape[0])
+    indexes = np.empty(top.shape[0])
+    for k in range(top.shape[0]):
+        tiers[k] = _ratio(totals[k, S_TIER], totals[k, S_TIER_LINES])
+        indexes[k] = _ratio(totals[k, S_NET], totals[k, S_USUAL_NET])
+    return Groups(top, totals[:, S_LINES].astype(np.int64), tiers, indexes)
+
+
+@njit(cache=True, nogil=True)
+def _largest(values: np.ndarray, limit: int) -> np.ndarray:
+    """Indices of the largest positive values, largest first, ties by index."""
+    top = np.empty(limit, dtype=np.int64)
+    used = 0
+    for i in range(values.shape[0]):
+        if values[i] <= 0:
+            continue
+        at = used
+        while at > 0 and values[top[at - 1]] < values[i]:
+            at -= 1
+        if at >= limit:
+            continue
+        used = min(used + 1, limit)
+        for k in range(used - 1, at, -1):
+            top[k] = top[k - 1]
+        top[at] = i
+    return top[:used]
