@@ -32,7 +32,7 @@ from twin_store.messages import ProductContext
 from twin_store.messages.base import format_instant
 from twin_store.messages.codec import instant_of
 from twin_store.messages.decisions import Environment, QuestionKind, Subject
-from twin_store.symbols import key_of
+from twin_store.symbols import key_of, visit_parts
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _usual_store(twin: Twin, symbols: dict[int, str]) -> str | None:
     """The store with the most receipts in the window."""
     keys, receipts, _ = visits_by_key(twin.visits, twin.last_second // SECONDS_PER_DAY)
     most = sorted(zip((-receipts).tolist(), keys.tolist(), strict=True))
-    stores = (symbols[key].partition("/")[2] for _, key in most)
+    stores = (visit_parts(symbols[key])[1] for _, key in most)
     return next((store for store in stores if store), None)
 
 

@@ -6,7 +6,7 @@ one block.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -26,7 +26,7 @@ from twin_store.dna.layout import (
     C_UNITS,
 )
 from twin_store.dna.receipts import FIRST_MONDAY
-from twin_store.dna.rows import add_up, empty
+from twin_store.dna.rows import add_up, empty, sum_up
 
 WEEKS_KEPT = 26
 PRICE_WEEKS = 13  # prices are counted by spans of this many weeks, and the newest two spans are read
@@ -61,9 +61,9 @@ def deltas_of(moved: np.ndarray, where: np.ndarray) -> Statistics:
     """What moved cell rows [n, CELL_COLUMNS], each at visit key `where[i]`, add to the products."""
     weekly, prices, stores = _rows_of(moved, where)
     return Statistics(
-        add_up(empty(WEEKLY_COLUMNS), weekly, NO_CUTOFF),
-        add_up(empty(PRICE_COLUMNS), prices, NO_CUTOFF),
-        add_up(empty(STORE_COLUMNS), stores, NO_CUTOFF),
+        sum_up(weekly),
+        sum_up(prices),
+        sum_up(stores),
     )
 
 
@@ -107,6 +107,36 @@ def span_of(day: int) -> int:
     return (day - FIRST_MONDAY) // (7 * PRICE_WEEKS)
 
 
+@njit(cache=True, nogil=True)
+def price_levels(prices: np.ndarray) -> np.ndarray:
+    """The 10th, 50th and 90th percentile of one product's shelf price over all spans, minor units rounded: int64 [3].
+
+    Args:
+        prices: the product's rows of the price table.
+
+    Returns:
+        An empty array if no line had a price.
+    """
+    counts = np.zeros(BUCKETS, dtype=np.int64)
+    total = 0
+    for i in range(prices.shape[0]):
+        if prices[i, 2] > 0:
+            counts[prices[i, 1] % BUCKETS] += prices[i, 2]
+            total += prices[i, 2]
+    levels = np.zeros(3 if total else 0, dtype=np.int64)
+    seen = 0
+    found = 0
+    for bucket in range(BUCKETS):
+        seen += counts[bucket]
+        while found < levels.shape[0] and seen >= total * (0.1, 0.5, 0.9)[found]:
+            levels[found] = round(bucket_price(bucket))
+            found += 1
+        if found == levels.shape[0]:
+            break
+    return levels
+
+
+@njit(cache=True, nogil=True)
 def bucket_price(bucket: int) -> float:
     """The middle of a price bucket, minor units."""
     return math.exp((bucket - 256 + 0.5) * PRICE_STEP)
@@ -123,11 +153,13 @@ def combine(base: Statistics, deltas: list[Statistics]) -> Statistics:
     )
 
 
-def split(statistics: Statistics, part_of: np.ndarray, keys: np.ndarray, parts: int) -> list[Statistics]:
-    """Statistics by part: `part_of[i]` is the part of the sorted sku key `keys[i]`."""
+def split(
+    statistics: Statistics, part_of: Callable[[np.ndarray], np.ndarray], parts: int
+) -> list[Statistics]:
+    """Statistics by part: `part_of` gives the part of each of an array of sku keys."""
 
     def pieces(table: np.ndarray) -> list[np.ndarray]:
-        part = part_of[np.searchsorted(keys, table[:, 0])]
+        part = part_of(table[:, 0])
         return [table[part == p] for p in range(parts)]
 
     split_tables = map(pieces, (statistics.weekly, statistics.prices, statistics.stores))

@@ -5,9 +5,12 @@ is XXH64, because compiled code can compute it too (`twin_store.hashing`). At te
 chance of any two sharing a key is about 3 in a million.
 """
 
+from functools import lru_cache
+
 from xxhash import xxh64_digest
 
 MEMO_MAX = 2_000_000
+VISITS_MAX = 100_000
 
 
 def key_of(text: str) -> int:
@@ -23,6 +26,13 @@ class KeyMemo(dict[str, int]):
             self.clear()
         key = self[text] = key_of(text)
         return key
+
+
+@lru_cache(maxsize=VISITS_MAX)
+def visit_parts(name: str) -> tuple[str, str]:
+    """The channel and the store of a `visit_name`; the store is empty where none was given."""
+    channel, _, store = name.partition("/")
+    return channel, store
 
 
 def visit_name(channel: str, store_id: str | None) -> str:

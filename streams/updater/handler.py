@@ -9,7 +9,7 @@ import numpy as np
 from confluent_kafka import Message
 
 from streams.batch import Batch, Outbox, Source, next_offset
-from streams.kafka import partition_for, topic_name
+from streams.kafka import topic_name
 from streams.settings import Settings
 from streams.topics import (
     CLICKSTREAM,
@@ -26,9 +26,9 @@ from streams.updater.folding import Folded, Folder
 from streams.updater.identities import Identities
 from streams.updater.letters import Letters
 from streams.updater.partition import PartitionState
+from streams.updater.sku_partitions import SkuPartitions
 from twin_store.click_columns import ClickDecoder
 from twin_store.columns import ReceiptDecoder
-from twin_store.dna.layout import C_SKU
 from twin_store.dna.profile import ProductNames, ProfileWriter, source_offsets
 from twin_store.messages import Profile
 from twin_store.messages.codec import BadMessage
@@ -64,7 +64,7 @@ class Updater:
         self._partitions: dict[int, PartitionState] = {}
         self._ticking: list[PartitionState] = []
         self._touched: list[PartitionState] = []
-        self._sku_partitions: dict[int, int] = {}
+        self._sku_partitions = SkuPartitions(settings.partitions)
         self._position_at: dict[int, tuple[float, int]] = {}
         self.letters = Letters()
         self.totals = Folded()
@@ -197,15 +197,10 @@ class Updater:
         if not len(moved):
             return
         deltas = deltas_of(moved, where)
-        keys = np.unique(moved[:, C_SKU])
-        known = self._sku_partitions
-        for key in keys.tolist():
-            if key not in known:
-                known[key] = partition_for(symbols[key].encode(), self._settings.partitions)
-        part_of = np.array([known[key] for key in keys.tolist()])
-        for partition, part in enumerate(split(deltas, part_of, keys, self._settings.partitions)):
+        parts = split(deltas, lambda keys: self._sku_partitions.of(keys, symbols), self._settings.partitions)
+        for partition, part in enumerate(parts):
             if len(part.stores):
-                held = np.unique(np.concatenate((part.stores[:, 0], part.stores[:, 1]))).tolist()
+                held = {*part.stores[:, 0].tolist(), *part.stores[:, 1].tolist()}
                 block = write_statistics(part, {key: symbols[key] for key in held})
                 outbox.send(PRODUCT_DELTAS, str(partition).encode(), block, partition=partition)
 

@@ -25,14 +25,13 @@ from twin_store.messages.codec import (
 from twin_store.messages.profiles import ProductStatistics, WeekStatistics
 from twin_store.messages.wire import struct_for
 from twin_store.product_statistics import (
-    BUCKETS,
     W_DAY,
     W_DEAL_LINES,
     W_LINES,
     Statistics,
-    bucket_price,
     combine,
     nothing,
+    price_levels,
     read_statistics,
     rows_between,
     write_statistics,
@@ -40,8 +39,13 @@ from twin_store.product_statistics import (
 from twin_store.store.base import Change, StateStore
 from twin_store.store.keys import PRODUCTS as PRODUCTS_PREFIX
 from twin_store.store.keys import products_key
+from twin_store.symbols import visit_parts
 
 TICK_S = 5.0
+# With much to publish a tick comes less often and coalesces more: that much of the time goes to ticks, as long as
+# none is put off by more than so many times the usual wait.
+TICK_SHARE = 0.1
+TICKS_MAX = 12
 SHARDS = 64
 WEEKS_PUBLISHED = 12
 STORES_PUBLISHED = 200
@@ -54,7 +58,7 @@ class ProductLane:
     """The products of one partition. Everything between two ticks can be dropped and read again.
 
     Args:
-        tick_s: at least so long between two ticks.
+        tick_s: so long between two ticks, if they are quickly done.
     """
 
     def __init__(self, settings: Settings, partition: int, store: StateStore, tick_s: float = TICK_S) -> None:
@@ -72,6 +76,7 @@ class ProductLane:
         self._pending: list[Statistics] = []
         self._revision = 0
         self._ticked = time.monotonic()
+        self._wait_s = tick_s
 
     def take(self, block: bytes, next_offset: int) -> None:
         """A block of deltas, and the offset after it."""
@@ -87,10 +92,11 @@ class ProductLane:
 
     def due(self) -> bool:
         """Whether it is time for a tick."""
-        return self.waiting and time.monotonic() - self._ticked >= self._tick_s
+        return self.waiting and time.monotonic() - self._ticked >= self._wait_s
 
     def tick(self, outbox: Outbox) -> list[Change]:
         """Publish what changed; returns the changelog records of the shards that changed."""
+        began = time.monotonic()
         self._next = combine(self._state, self._pending)
         changed = np.unique(np.concatenate([d.weekly[:, 0] for d in self._pending]))
         self._publish(outbox, self._next, changed)
@@ -100,6 +106,8 @@ class ProductLane:
         ]
         for key, value in changes:
             outbox.send(STATE, key, value, partition=self._partition)
+        cost = time.monotonic() - began
+        self._wait_s = min(max(self._tick_s, cost / TICK_SHARE), TICKS_MAX * self._tick_s)
         return changes
 
     def committed(self) -> None:
@@ -139,8 +147,9 @@ class ProductLane:
         digest.update(np.ascontiguousarray(prices).data)
         digest.update(np.ascontiguousarray(stores).data)
         listed = stores[stores[:, 2] > 0]
-        names = {self._symbols[key].partition("/")[2] for key in listed[:, 1].tolist()}
-        low, median, high = self._prices(prices)
+        names = {visit_parts(self._symbols[key])[1] for key in listed[:, 1].tolist()}
+        levels = [to_money(level, self._digits) for level in price_levels(prices).tolist()]
+        low, median, high = levels or (None, None, None)
         return _Product(
             sku=sku,
             as_of=instant_of((newest_monday + 6) * SECONDS_PER_DAY),
@@ -163,15 +172,3 @@ class ProductLane:
             ],
             stores=sorted(name for name in names if name)[:STORES_PUBLISHED],
         )
-
-    def _prices(self, prices: np.ndarray) -> tuple[str | None, str | None, str | None]:
-        """The 10th, 50th and 90th percentile of the shelf price, over the lines of the newest spans."""
-        counts = prices[prices[:, 2] > 0]
-        if not len(counts):
-            return None, None, None
-        buckets = counts[:, 1] % BUCKETS
-        order = np.argsort(buckets, kind="stable")
-        cumulated = np.cumsum(counts[order, 2])
-        at = np.searchsorted(cumulated, [cumulated[-1] * q for q in (0.1, 0.5, 0.9)])
-        low, median, high = (to_money(round(bucket_price(int(b))), self._digits) for b in buckets[order][at])
-        return low, median, high

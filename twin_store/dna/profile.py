@@ -35,7 +35,7 @@ from twin_store.dna.reading import (
 from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin
 from twin_store.key_index import KeyIndex
-from twin_store.messages.codec import day_text, instant_of, minor_digits
+from twin_store.messages.codec import day_text, instant_of, minor_digits, to_money
 from twin_store.messages.decisions import SourceOffset
 from twin_store.messages.profiles import (
     Activity,
@@ -50,6 +50,7 @@ from twin_store.messages.profiles import (
     Trend,
 )
 from twin_store.messages.wire import struct_for
+from twin_store.symbols import visit_parts
 
 STORES_MAX = 5
 # SimPersona, section 3.1: W = 3 add-to-cart + 5 checkout-start + 8 purchase; intent = W / (sessions + W).
@@ -90,7 +91,6 @@ class ProfileWriter:
 
     def __init__(self, currency: str) -> None:
         self._digits = minor_digits(currency)
-        self._scale = 10**self._digits
         self._encode = msgspec.json.Encoder().encode
 
     def write(
@@ -159,9 +159,7 @@ class ProfileWriter:
         )
 
     def _money(self, minor: int) -> str:
-        sign = "-" if minor < 0 else ""
-        whole, part = divmod(abs(minor), self._scale)
-        return f"{sign}{whole}.{part:0{self._digits}d}" if self._digits else f"{sign}{whole}"
+        return to_money(minor, self._digits)
 
     def _activity(self, head: list[int]) -> Any:
         return _Activity(
@@ -191,7 +189,7 @@ class ProfileWriter:
         stores: dict[str, int] = {}
         keys, receipts, _ = visits_by_key(twin.visits, as_of_day)
         for key, count in zip(keys.tolist(), receipts.tolist(), strict=True):
-            channel, _, store = symbols[key].partition("/")
+            channel, store = visit_parts(symbols[key])
             channels[channel] = channels.get(channel, 0) + count
             if store:
                 stores[store] = stores.get(store, 0) + count
@@ -215,15 +213,19 @@ def source_offsets(positions: Mapping[tuple[str, int], int]) -> tuple[Any, ...]:
 
 
 def _groups(groups: Groups, names: list[str], lines: int) -> tuple[Any, ...]:
+    # Most of a profile's time goes here, so there are no calls in between; what is not itself is NaN.
+    whole = max(lines, 1)
     return tuple(
-        _Category(
-            category=names[code],
-            share=_share(count, lines),
-            lines=count,
-            price_tier=_rounded(tier),
-            price_index=_rounded(index),
-        )
-        for code, count, tier, index in zip(*(column.tolist() for column in groups), strict=True)
+        [
+            _Category(
+                category=names[code],
+                share=round(count / whole, 4),
+                lines=count,
+                price_tier=round(tier, 3) if tier == tier else None,
+                price_index=round(index, 3) if index == index else None,
+            )
+            for code, count, tier, index in zip(*(column.tolist() for column in groups), strict=True)
+        ]
     )
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from numba import njit
 
 SECONDS_PER_DAY = 86_400
+LEAST = int(np.iinfo(np.int64).min)
+MIX = 0x1E3779B97F4A7C15  # spreads days over the slots of a hash table; odd
 
 
 def empty(columns: int) -> np.ndarray:
@@ -26,30 +28,28 @@ def order_by_two(rows: np.ndarray) -> np.ndarray:
 def add_up(base: np.ndarray, delta: np.ndarray, cutoff_day: int) -> np.ndarray:
     """Base plus delta: rows with equal (column 0, column 1) add their other columns.
 
-    `base` is sorted with unique keys; `delta` may come in any order, repeats included. Rows that add up to
-    nothing leave, and so do rows whose column 1 is at or before `cutoff_day`.
+    `base` is sorted with unique keys and has no row of zeros; `delta` may come in any order, repeats included. Rows
+    that add up to nothing leave, and so do rows whose column 1 is at or before `cutoff_day`.
     """
+    base = _kept(base, 1, 1, cutoff_day)
     columns = base.shape[1]
     out = np.empty((base.shape[0] + delta.shape[0], columns), dtype=np.int64)
     order = order_by_two(delta)
     used = 0
     i = 0
     j = 0
-    while i < base.shape[0] or j < delta.shape[0]:
-        if j >= delta.shape[0]:
-            take_base = True
-        elif i >= base.shape[0]:
-            take_base = False
-        else:
-            row = delta[order[j]]
-            take_base = base[i, 0] < row[0] or (base[i, 0] == row[0] and base[i, 1] <= row[1])
-        if take_base:
-            for c in range(columns):
-                out[used, c] = base[i, c]
+    while j < delta.shape[0]:
+        row = delta[order[j]]
+        # What lies between two rows of the delta is copied as a block: it is nearly all there is.
+        end = _place(base, i, row[0], row[1])
+        out[used : used + end - i] = base[i:end]
+        used += end - i
+        i = end
+        if i < base.shape[0] and base[i, 0] == row[0] and base[i, 1] == row[1]:
+            out[used] = base[i]
             i += 1
         else:
-            for c in range(columns):
-                out[used, c] = delta[order[j], c]
+            out[used] = row
             j += 1
         while j < delta.shape[0]:
             row = delta[order[j]]
@@ -60,7 +60,66 @@ def add_up(base: np.ndarray, delta: np.ndarray, cutoff_day: int) -> np.ndarray:
             j += 1
         if out[used, 1] > cutoff_day and _any_nonzero(out[used], 2):
             used += 1
-    return out[:used].copy()
+    rest = base.shape[0] - i
+    out[used : used + rest] = base[i:]
+    return out[: used + rest]
+
+
+@njit(cache=True, nogil=True)
+def sum_up(rows: np.ndarray) -> np.ndarray:
+    """What `add_up` gives of nothing plus these rows. For many rows of few keys: only the sums are sorted."""
+    capacity = 16
+    while capacity < 2 * rows.shape[0]:
+        capacity *= 2
+    slots = np.full(capacity, -1, dtype=np.int64)
+    sums = np.empty(rows.shape, dtype=np.int64)
+    used = 0
+    for i in range(rows.shape[0]):
+        slot = (rows[i, 0] ^ (rows[i, 1] * MIX)) & (capacity - 1)
+        while slots[slot] >= 0:
+            held = sums[slots[slot]]
+            if held[0] == rows[i, 0] and held[1] == rows[i, 1]:
+                break
+            slot = (slot + 1) & (capacity - 1)
+        if slots[slot] < 0:
+            slots[slot] = used
+            sums[used] = rows[i]
+            used += 1
+        else:
+            for c in range(2, rows.shape[1]):
+                sums[slots[slot], c] += rows[i, c]
+    return add_up(rows[:0], sums[:used], LEAST)
+
+
+@njit(cache=True, nogil=True)
+def _kept(table: np.ndarray, column: int, per_day: int, cutoff_day: int) -> np.ndarray:
+    """The rows whose time, `per_day` units a day, is of a day after the cutoff: the table itself if all are."""
+    kept = 0
+    for i in range(table.shape[0]):
+        kept += table[i, column] // per_day > cutoff_day
+    if kept == table.shape[0]:
+        return table
+    out = np.empty((kept, table.shape[1]), dtype=np.int64)
+    used = 0
+    for i in range(table.shape[0]):
+        if table[i, column] // per_day > cutoff_day:
+            out[used] = table[i]
+            used += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _place(table: np.ndarray, start: int, first: int, second: int) -> int:
+    """The first row from `start` on whose columns 0 and 1 are not below these two."""
+    low = start
+    high = table.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if table[middle, 0] < first or (table[middle, 0] == first and table[middle, 1] < second):
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @njit(cache=True, nogil=True)
@@ -92,30 +151,32 @@ def union(base: np.ndarray, fresh: np.ndarray, second_column: int, cutoff_day: i
     Rows with one column 0 are a group. Of a group that stands in both, the one with the lesser rows is kept, so
     that it does not matter which table is which.
     """
+    base = _kept(base, second_column, SECONDS_PER_DAY, cutoff_day)
+    fresh = _kept(fresh, second_column, SECONDS_PER_DAY, cutoff_day)
     fresh = fresh[order_by_two(fresh)]
     out = np.empty((base.shape[0] + fresh.shape[0], base.shape[1]), dtype=np.int64)
     used = 0
     i = 0
     j = 0
-    while i < base.shape[0] or j < fresh.shape[0]:
-        i_end = group_end(base, i)
+    while j < fresh.shape[0]:
+        end = _place(base, i, fresh[j, 0], LEAST)
+        out[used : used + end - i] = base[i:end]
+        used += end - i
+        i = end
+        i_end = i
+        if i < base.shape[0] and base[i, 0] == fresh[j, 0]:
+            i_end = group_end(base, i)
         j_end = group_end(fresh, j)
-        if j == j_end or (i < i_end and base[i, 0] < fresh[j, 0]):
+        group = fresh[j:j_end]
+        if i < i_end and _is_lesser(base[i:i_end], group):
             group = base[i:i_end]
-            i = i_end
-        elif i == i_end or fresh[j, 0] < base[i, 0]:
-            group = fresh[j:j_end]
-            j = j_end
-        else:
-            group = base[i:i_end] if _is_lesser(base[i:i_end], fresh[j:j_end]) else fresh[j:j_end]
-            i = i_end
-            j = j_end
-        for k in range(group.shape[0]):
-            if group[k, second_column] // SECONDS_PER_DAY > cutoff_day:
-                for c in range(group.shape[1]):
-                    out[used, c] = group[k, c]
-                used += 1
-    return out[:used].copy()
+        out[used : used + group.shape[0]] = group
+        used += group.shape[0]
+        i = i_end
+        j = j_end
+    rest = base.shape[0] - i
+    out[used : used + rest] = base[i:]
+    return out[: used + rest]
 
 
 @njit(cache=True, nogil=True)

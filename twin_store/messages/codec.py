@@ -3,6 +3,7 @@
 import uuid
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -79,7 +80,9 @@ def to_minor(money: str, digits: int = 2) -> int:
 
 def to_money(minor: int, digits: int = 2) -> str:
     """1234 to `"12.34"`."""
-    return f"{Decimal(int(minor)).scaleb(-digits):.{digits}f}"
+    whole, part = divmod(abs(minor), 10**digits)
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{whole}.{part:0{digits}d}" if digits else f"{sign}{whole}"
 
 
 def to_thousandths(quantity: float) -> int:
@@ -97,6 +100,7 @@ def instant_of(seconds: int) -> datetime:
     return datetime.fromtimestamp(int(seconds), UTC)
 
 
+@lru_cache(maxsize=4_096)
 def day_text(day: int) -> str:
     """The ISO 8601 date of a day since 1970-01-01."""
     return instant_of(day * SECONDS_PER_DAY).date().isoformat()
