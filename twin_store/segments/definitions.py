@@ -159,10 +159,11 @@ class Definitions(BaseModel):
         """Whether a rule reads what only the catalogue knows."""
         return any(rule.number == NEEDS_CATALOGUE for segment in self.segments for rule in segment.rules)
 
-    def text_of(self, name: str) -> str:
-        """What a prompt says of a segment. Raises `KeyError` if there is none of that name."""
-        texts = {self.fallback.name: self.fallback.text}
-        return (texts | {segment.name: segment.text for segment in self.segments})[name]
+    def segment(self, name: str) -> Segment | Fallback:
+        """The segment of that name. Raises `KeyError` if there is none."""
+        if name == self.fallback.name:
+            return self.fallback
+        return {segment.name: segment for segment in self.segments}[name]
 
     @cached_property
     def rules(self) -> Rules:

@@ -38,7 +38,7 @@ def test_every_shipped_version_loads_by_its_name() -> None:
     for name in shipped:
         found = load_definitions(name)
         assert (found.name, found.needs_catalogue) == (name, False)
-        assert all(found.text_of(segment) for segment in found.names)
+        assert [found.segment(each).name for each in found.names] == list(found.names)
 
 
 def test_a_version_that_is_not_there_is_refused_by_name() -> None:
@@ -52,11 +52,11 @@ def test_a_version_that_is_not_there_is_refused_by_name() -> None:
 def test_good_definitions_are_read() -> None:
     found = Definitions.from_toml(GOOD)
     assert found.names == ("new", "often", "rest")
-    assert found.text_of("often") == "Often here."
+    assert found.segment("often").text == "Often here."
     assert found.rules.until_days == 28
     assert found.rules.number.tolist() == [NUMBER_NAMES.index("trips_month")]
     with pytest.raises(KeyError):
-        found.text_of("elsewhere")
+        found.segment("elsewhere")
 
 
 @pytest.mark.parametrize(
