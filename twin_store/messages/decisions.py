@@ -36,7 +36,7 @@ class Subject(Part):
     `candidates` (one of them completes it). trip_choice: `baskets` (one of them is the real trip).
     voucher_redemption: `campaign_id`, `campaign_type` and the campaign's `voucher_skus`. survey: `statement`, and the
     steps of its `scale` from one end to the other. review: one of `candidates`, what the review is of, and what it
-    should speak to as `statement`, if anything.
+    should speak to as `statement`, if anything. Version 1.1 added `statement` and `scale`.
     """
 
     candidates: Annotated[list[Identifier], Field(max_length=OPTIONS_MAX)] = []

@@ -27,6 +27,7 @@ DNA_USEFULNESS: tuple[str, ...] = (
     *(f"dna.regular.{number}" for number in range(1, REGULARS_SHOWN + 1)),
     "dna.promotion",
     "dna.price",
+    "dna.types",
     "dna.trend",
     "dna.brands",
     "dna.demographics",
@@ -59,10 +60,16 @@ def _lines(dna: ShoppingDna, names: Mapping[str, str]) -> Iterator[tuple[str, st
     yield (
         "promotion",
         f"promotions: {_percent(promotion.deal_share)} of lines on a deal, {promotion.coupon_lines} with a coupon, "
-        f"{_percent(promotion.discount_share)} of spend saved",
+        f"{_percent(promotion.discount_share)} of spend saved; deals sought {_number(promotion.deal_lift)} times as "
+        "others",
     )
-    yield "price", f"price level: {_number(dna.price_tier)}, from 0 cheapest to 1 dearest of each category"
+    yield (
+        "price",
+        f"prices: chooses {_number(dna.price_tier)}, from 0 cheapest to 1 dearest of each category; pays "
+        f"{_number(dna.price_index)} times the usual price",
+    )
     yield "categories", f"categories: {_groups(dna.categories)}"
+    yield "types", f"item types: {_groups(dna.types)}"
     yield "brands", f"brands: {_groups(dna.brands)}"
     for number, item in enumerate(dna.regulars[:REGULARS_SHOWN], start=1):
         name = quoted(names.get(item.sku) or item.sku)

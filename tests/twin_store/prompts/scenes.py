@@ -61,7 +61,7 @@ ENVIRONMENT = {
 
 def profile() -> dict[str, Any]:
     """The profile of the golden messages; it is of 2017-05-01."""
-    path = GOLDEN / "messages" / "twins.profile" / "1.0.json"
+    path = GOLDEN / "messages" / "twins.profile" / "1.1.json"
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 

@@ -147,6 +147,7 @@ def everywhere(kind: QuestionKind, text: str) -> Scene:
             update={
                 "activity": dna.activity.model_copy(update={"spend": text}),
                 "categories": [each.model_copy(update={"category": text}) for each in dna.categories],
+                "types": [each.model_copy(update={"category": text}) for each in dna.types],
                 "brands": [each.model_copy(update={"category": text}) for each in dna.brands],
                 "regulars": [each.model_copy(update={"sku": text}) for each in dna.regulars],
                 "channels": {text: 3},

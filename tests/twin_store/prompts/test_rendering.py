@@ -312,7 +312,8 @@ def test_a_customer_of_whom_nothing_is_known_has_a_prompt() -> None:
     dna = base.dna
     nothing = dna.model_copy(
         update={
-            "categories": [], "brands": [], "regulars": [], "channels": {}, "stores": {}, "demographics": {},
+            "categories": [], "types": [], "brands": [], "regulars": [], "channels": {}, "stores": {},
+            "demographics": {},
             "timing": dna.timing.model_copy(update={"by_hour": [0] * 24, "by_weekday": [0] * 7}),
             "basket": dna.basket.model_copy(update={"days_between_trips": None}),
             "trend": dna.trend.model_copy(update={"spend_ratio": None}),
