@@ -60,7 +60,7 @@ class Fitted:
             for drawn in (MATCHED, FLOOR):
                 if f"{kind}.{drawn}.json" not in files:
                     continue
-                if tuple(fitted_on.get(kind, ())) != EVIDENCE_NAMES[kind]:
+                if tuple(fitted_on.get(kind, ())) != EVIDENCE_NAMES.get(kind):
                     raise RegistryError(f"{kind} was fitted on other evidence; train again")
                 heads[kind, drawn] = Head.from_files(f"{kind}.{drawn}", files, threads)
         return cls(heads, Affinity.from_bytes(files[AFFINITY_FILE]))

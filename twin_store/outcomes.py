@@ -41,6 +41,8 @@ from twin_store.symbols import KeyMemo
 
 CHOICES = ("basket_completion", "trip_choice")
 """Kinds that presume that one option is right; they are settled by one trip whatever they name."""
+NEVER_SETTLED = ("survey", "review")
+"""Kinds that no receipt tells the truth about."""
 
 
 class Unsettled(msgspec.Struct, array_like=True, frozen=True):
@@ -93,12 +95,14 @@ class Trip:
     with_coupon: np.ndarray
 
 
-def unsettled_of(prediction: Any, keys: KeyMemo) -> Unsettled:
-    """What is to be settled of an answered `Prediction`.
+def unsettled_of(prediction: Any, keys: KeyMemo) -> Unsettled | None:
+    """What is to be settled of an answered `Prediction`; None where nothing ever will.
 
     Raises:
         BadMessage: if it has not one probability for each of its options.
     """
+    if prediction.kind in NEVER_SETTLED:
+        return None
     subject = prediction.subject
     options: list[Sequence[str]]
     match prediction.kind:

@@ -10,6 +10,7 @@ from streams.agents.retrieved import ANCHORS_MAX, Neighbours, merged
 from streams.environment import Environment
 from twin_store.messages import Ask, Request, Subject
 from twin_store.messages.codec import BadMessage, epoch_seconds
+from twin_store.outcomes import NEVER_SETTLED
 
 
 def check(request: Request, environment: Environment) -> None:
@@ -22,6 +23,14 @@ def check(request: Request, environment: Environment) -> None:
         case "voucher_redemption":
             if not subject.voucher_skus:
                 _check_campaign(subject.campaign_id, "subject.campaign_id", environment)
+        case "survey":
+            if subject.statement is None:
+                raise BadMessage("survey needs the statement that is put to her", "subject.statement")
+            if len(set(subject.scale)) < 2 or len(set(subject.scale)) < len(subject.scale):
+                raise BadMessage("survey needs a scale of two steps or more, all different", "subject.scale")
+        case "review":
+            if len(subject.candidates) != 1:
+                raise BadMessage("review needs the one product that it is of", "subject.candidates")
         case _:
             if not subject.candidates:
                 raise BadMessage(f"{request.kind} needs candidates to ask about", "subject.candidates")
@@ -74,7 +83,7 @@ def propose_asked(ledger: Ledger, ask: Ask, environment: Environment, neighbours
         until=as_of + TRIP_HORIZON_S if subject.ends_at is None else epoch_seconds(subject.ends_at),
         answers=answers,
         spent_at=requested,
-        by_next_trip=ask.kind != "voucher_redemption",
+        by_next_trip=ask.kind not in ("voucher_redemption", *NEVER_SETTLED),
         store_id=ask.store_id or ledger.store,
         retrieved=merged(neighbours, ask_anchors(ask), set(subject.candidates)),
         request_id=ask.request_id,

@@ -104,8 +104,11 @@ class Settler:
             try:
                 prediction = self._decode(message.value())
                 self._metrics.taken.labels(prediction.status).inc()
-                if prediction.status == "answered":
-                    state.book.add(unsettled_of(prediction, self._keys))
+                if prediction.status != "answered":
+                    continue
+                answer = unsettled_of(prediction, self._keys)
+                if answer is not None:
+                    state.book.add(answer)
             except BadMessage as error:
                 outbox.send(DEAD_LETTERS, *dead_letter_record(message, STAGE, error))
                 self._metrics.dead.inc()

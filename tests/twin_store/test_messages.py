@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from twin_store import messages
-from twin_store.messages import Click, Erasure, Message, Profile, Transaction
+from twin_store.messages import Click, Erasure, Message, Profile, Query, Transaction
 from twin_store.messages.base import format_instant
 from twin_store.messages.codec import (
     BadMessage,
@@ -80,6 +80,22 @@ def test_a_profile_of_before_item_types_and_price_indexes_decodes() -> None:
     assert (told.types, told.price_index, told.promotion.deal_lift) == ([], None, None)
     assert [each.price_index for each in (*told.categories, *told.brands)] == [None, None]
     assert told.price_tier == 0.3
+
+
+def test_a_query_of_version_1_0_has_no_statement_and_no_scale() -> None:
+    subject = decode(Query, encode(golden(Query))).subject
+    assert (subject.statement, subject.scale) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("statement", ""), ("statement", "x" * 1_001), ("scale", ["step"] * 12), ("scale", [""])],
+)
+def test_a_survey_has_a_short_statement_and_a_short_scale(field: str, value: Any) -> None:
+    body = golden(Query, "1.1")
+    body["subject"][field] = value
+    with pytest.raises(BadMessage, match=rf"^subject\.{field}"):
+        decode(Query, encode(body))
 
 
 @each_model

@@ -19,10 +19,12 @@ DAY = 86_400
 FAR = second(400)
 
 
-def answer(kind: str = "purchase", until: float = 14, by: str = "next_trip", **subject: Any) -> Unsettled:
+def prediction(
+    kind: str = "purchase", until: float = 14, by: str = "next_trip", **subject: Any
+) -> Prediction:
     """An answer as of the end of day 0."""
-    options = subject.get("baskets") or subject.get("candidates") or [0]
-    prediction = Prediction.model_validate(
+    options = subject.get("baskets") or subject.get("candidates") or subject.get("scale") or [0]
+    return Prediction.model_validate(
         {
             "query_id": "q",
             "kind": kind,
@@ -40,7 +42,13 @@ def answer(kind: str = "purchase", until: float = 14, by: str = "next_trip", **s
             "settlement": {"by": by, "until": at(until)},
         }
     )
-    return unsettled_of(prediction, KeyMemo())
+
+
+def answer(kind: str = "purchase", until: float = 14, by: str = "next_trip", **subject: Any) -> Unsettled:
+    """The same, as it is to be settled."""
+    unsettled = unsettled_of(prediction(kind, until, by, **subject), KeyMemo())
+    assert unsettled is not None
+    return unsettled
 
 
 def reversal(day: float, original: str, kind: str, *skus: str) -> Transaction:
@@ -55,6 +63,15 @@ def reversal(day: float, original: str, kind: str, *skus: str) -> Transaction:
 
 def settled(question: Unsettled, *receipts: Transaction, now: int = FAR, grace: int = DAY) -> Settled | int:
     return settle(question, twin_of(receipts), now, grace)
+
+
+def test_nothing_settles_what_no_receipt_tells() -> None:
+    survey = prediction("survey", statement="Prices are fair.", scale=["no", "yes"])
+    assert unsettled_of(survey, KeyMemo()) is None
+    review = prediction("review", candidates=["a"])
+    assert len(review.probabilities) == 1
+    assert unsettled_of(review, KeyMemo()) is None
+    assert unsettled_of(review.model_copy(update={"probabilities": []}), KeyMemo()) is None
 
 
 def test_the_first_trip_after_the_answer_tells() -> None:

@@ -10,7 +10,14 @@ from trainer.deciders.base import NO, YES, Decision, DecisionInput, Refusal
 from trainer.fitted import DECIDER, Fitted
 from trainer.heads import Head
 from trainer.registry import Registry, RegistryError
-from twin_store.evidence import EvidenceReader, Products, Question, UnanswerableQuestion, named
+from twin_store.evidence import (
+    EVIDENCE_NAMES,
+    EvidenceReader,
+    Products,
+    Question,
+    UnanswerableQuestion,
+    named,
+)
 from twin_store.messages.decisions import QuestionKind
 
 
@@ -59,11 +66,15 @@ class EvidenceDecider:
         for (kind, matched), places in by_head.items():
             head = self._fitted.head(kind, matched)
             if head is None:
-                reason = f"version {self._version} has no model of {kind}; train on a history with such cases"
-                answers.update(dict.fromkeys(places, Refusal(reason)))
+                answers.update(dict.fromkeys(places, Refusal(self._reason_against(kind))))
             else:
                 self._decide_together(head, [(place, batch[place]) for place in places], answers)
         return [answers[place] for place in range(len(batch))]
+
+    def _reason_against(self, kind: QuestionKind) -> str:
+        if kind not in EVIDENCE_NAMES:
+            return f"a {kind} is not answered from numbers: ask a language model"
+        return f"version {self._version} has no model of {kind}; train on a history with such cases"
 
     def _decide_together(
         self, head: Head, inputs: list[tuple[int, DecisionInput]], answers: dict[int, Decision | Refusal]

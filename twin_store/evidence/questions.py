@@ -59,8 +59,10 @@ class EvidenceReader:
         """float64 [n, F]: one row a candidate or basket, or one row; columns as `EVIDENCE_NAMES[kind]`.
 
         Raises:
-            UnanswerableQuestion: if the subject lacks what its kind needs.
+            UnanswerableQuestion: if the subject lacks what its kind needs, or there is no evidence on that kind.
         """
+        if question.kind not in EVIDENCE_NAMES:
+            raise UnanswerableQuestion(f"kind {question.kind} has no evidence: no purchase tells the answer")
         twin = rewind(twin, question.as_of)
         subject = question.subject
         match question.kind:

@@ -72,7 +72,10 @@ Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=16)]
 
 
 class Message(BaseModel):
-    """A frozen, versioned message. `event_type` is the CloudEvents type without its version suffix."""
+    """A frozen, versioned message. `event_type` is the CloudEvents type without its version suffix.
+
+    A type that was given fields since its first version says so in `current_version` and as default of `version`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
     event_type: ClassVar[str]

@@ -4,13 +4,20 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from twin_store.messages.base import Identifier, Instant, Message, Money, Part, Probability
+from twin_store.messages.base import Identifier, Instant, Message, Money, Part, Probability, Version
 
 QuestionKind = Literal[
-    "purchase", "basket_completion", "promotion_response", "voucher_redemption", "trip_choice"
+    "purchase",
+    "basket_completion",
+    "promotion_response",
+    "voucher_redemption",
+    "trip_choice",
+    "survey",
+    "review",
 ]
 Trigger = Literal["request", "due_item", "open_basket", "campaign"]
 OPTIONS_MAX = 200
+SCALE_MAX = 11  # steps of a survey's scale: from 0 to 10, as in "how likely are you to recommend us"
 Basket = Annotated[list[Identifier], Field(max_length=1_000)]
 
 
@@ -27,7 +34,9 @@ class Subject(Part):
 
     purchase, promotion_response: `candidates` (one probability each). basket_completion: `partial_basket` and
     `candidates` (one of them completes it). trip_choice: `baskets` (one of them is the real trip).
-    voucher_redemption: `campaign_id`, `campaign_type` and the campaign's `voucher_skus`.
+    voucher_redemption: `campaign_id`, `campaign_type` and the campaign's `voucher_skus`. survey: `statement`, and the
+    steps of its `scale` from one end to the other. review: one of `candidates`, what the review is of, and what it
+    should speak to as `statement`, if anything. Version 1.1 added `statement` and `scale`.
     """
 
     candidates: Annotated[list[Identifier], Field(max_length=OPTIONS_MAX)] = []
@@ -37,6 +46,8 @@ class Subject(Part):
     campaign_type: str | None = None
     voucher_skus: Annotated[list[Identifier], Field(max_length=50_000)] = []
     ends_at: Instant | None = None
+    statement: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    scale: Annotated[list[Identifier], Field(max_length=SCALE_MAX)] = []
 
 
 class ProductContext(Part):
@@ -75,7 +86,9 @@ class Request(Message):
     """What a CRM asks. Topic `twins.requests`, keyed by request id. One request may name a whole audience."""
 
     event_type: ClassVar[str] = "twins.request"
+    current_version: ClassVar[str] = "1.1"
 
+    version: Version = "1.1"
     request_id: Identifier
     kind: QuestionKind
     requested_at: Instant
@@ -101,7 +114,9 @@ class Ask(Message):
     """
 
     event_type: ClassVar[str] = "twins.ask"
+    current_version: ClassVar[str] = "1.1"
 
+    version: Version = "1.1"
     customer_id: Identifier
     request_id: Identifier
     kind: QuestionKind
@@ -119,7 +134,9 @@ class Query(Message):
     """
 
     event_type: ClassVar[str] = "twins.query"
+    current_version: ClassVar[str] = "1.1"
 
+    version: Version = "1.1"
     query_id: Identifier
     kind: QuestionKind
     customer_id: Identifier
@@ -143,7 +160,9 @@ class Prediction(Message):
     """
 
     event_type: ClassVar[str] = "twins.prediction"
+    current_version: ClassVar[str] = "1.1"
 
+    version: Version = "1.1"
     query_id: Identifier
     kind: QuestionKind
     customer_id: Identifier

@@ -10,6 +10,7 @@ from streams.agents import carts
 from streams.agents.carts import CART_ITEMS_MAX
 from streams.agents.ledger import Ledger
 from streams.agents.planner import Plan, Planner, Rules
+from streams.agents.requests import check
 from streams.agents.trips import DUE_MAX, EXPLORE_MAX, PROMOTED_MAX
 from streams.environment import Environment
 from tests.streams.agents.people import (
@@ -24,7 +25,8 @@ from tests.streams.agents.people import (
     seconds,
 )
 from tests.test_tidy import ROOT, impurities
-from twin_store.messages import Query, Subject
+from twin_store.messages import Query, QuestionKind, Request, Subject
+from twin_store.messages.codec import BadMessage
 
 NOW = at(1_000)
 DUE = {"milk": 1.2, "bread": 0.8, "tea": 0.79, "rum": 2.0}
@@ -257,6 +259,45 @@ def test_a_trip_choice_says_what_surrounds_each_basket(planner: Planner, environ
         ("tea", False),
         ("rum", True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "place"),
+    [
+        ("purchase", Subject(), "subject.candidates"),
+        ("trip_choice", Subject(baskets=[["milk"]]), "subject.baskets"),
+        ("voucher_redemption", Subject(), "subject.campaign_id"),
+        ("survey", Subject(scale=["no", "yes"]), "subject.statement"),
+        ("survey", Subject(statement="Prices are fair.", scale=["yes"]), "subject.scale"),
+        ("survey", Subject(statement="Prices are fair.", scale=["yes", "no", "yes"]), "subject.scale"),
+        ("review", Subject(candidates=["milk", "tea"]), "subject.candidates"),
+    ],
+)
+def test_a_request_that_lacks_what_its_kind_needs_names_the_place(
+    environment: Environment, kind: QuestionKind, subject: Subject, place: str
+) -> None:
+    request = Request(request_id="r1", kind=kind, requested_at=at(0), customer_ids=["anna"], subject=subject)
+    with pytest.raises(BadMessage) as caught:
+        check(request, environment)
+    assert caught.value.place == place
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [
+        ("survey", Subject(statement="Prices are fair.", scale=["no", "yes"])),
+        ("review", Subject(candidates=["milk"])),
+    ],
+)
+def test_what_no_receipt_answers_waits_for_no_trip(
+    planner: Planner, environment: Environment, kind: QuestionKind, subject: Subject
+) -> None:
+    asked = ask(0.1).model_copy(update={"kind": kind, "subject": subject})
+    check(Request.model_validate(asked.model_dump() | {"customer_ids": ["anna"]}), environment)
+    ledger = Ledger()
+    planner.on_profile(ledger, profile(0), {}, NOW)
+    query = only(planner.on_ask(ledger, asked, {}, NOW))
+    assert (query.kind, query.subject, query.settlement.by) == (kind, subject, "until")
 
 
 def test_nobody_is_asked_about_without_consent(planner: Planner, environment: Environment) -> None:

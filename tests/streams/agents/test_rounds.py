@@ -297,7 +297,7 @@ def test_what_cannot_be_read_is_buried_and_the_rest_goes_on(neighbours: Neighbou
         Arrival(PROFILES, Origin("profiles", 0, 0, b"anna", b'{"customer_id": 7}')),
         Arrival(PROFILES, Origin("profiles", 0, 1, b"bob", good.origin.value)),
         Arrival(ASKS, Origin("asks", 0, 0, b"anna", b"not json")),
-        Arrival(ASKS, Origin("asks", 0, 1, b"anna", ask(0).to_wire().replace(b'"1.0"', b'"2.0"'))),
+        Arrival(ASKS, Origin("asks", 0, 1, b"anna", ask(0).to_wire().replace(b'"1.1"', b'"2.0"'))),
         Arrival(CLICKSTREAM, Origin("clicks", 0, 0, b"anna", b"not json")),  # the updater's to bury
     ]
     post, tally = MemoryPost(), Tally()

@@ -20,7 +20,7 @@ from streams.updater import process as updater
 from tests.chaos.updaters import lag
 from tests.streams.answers import DAY, Receipt, answered, receipts_of, truths_of
 from tests.streams.running import eventually, running
-from twin_store.messages import Erasure, Prediction
+from twin_store.messages import Erasure, Prediction, Subject
 from twin_store.messages.codec import instant_of
 
 pytestmark = pytest.mark.broker
@@ -141,6 +141,10 @@ def test_the_erased_have_no_outcomes_and_bad_answers_are_set_aside(
         publisher.publish(PREDICTIONS, b"x", b"{")
         broken = made[0].model_copy(update={"query_id": "one-too-few", "probabilities": [0.5]})
         publisher.publish(PREDICTIONS, broken.customer_id.encode(), broken.to_wire())
+        survey = Subject(statement="Prices are fair.", scale=["no", "rather not", "rather", "yes"])
+        asked = {"query_id": "no-receipt-tells", "kind": "survey", "subject": survey}
+        opinion = made[0].model_copy(update=asked)
+        publisher.publish(PREDICTIONS, opinion.customer_id.encode(), opinion.to_wire())
     # Whoever is forgotten while her receipts come in may have been settled a moment before.
     with running(lambda stop: updater.run(settings, stop)):
         eventually(lambda: lag(settings, updater.NAME, ERASURE) == 0, "the erasure to be folded")

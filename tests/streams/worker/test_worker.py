@@ -143,7 +143,9 @@ def test_a_query_that_cannot_be_answered_is_told_why(
     no_model = query(customer, now, "trip_choice", query_id="no-model", baskets=[["a"], ["b"]])
     long_ago = query(customer, now - 300 * DAY, query_id="long-ago", candidates=["a"])
     nobody = query("nobody", now, query_id="nobody", candidates=["a"])
-    asked = [late, no_candidates, no_model, long_ago, nobody]
+    survey = query(customer, now, "survey", query_id="survey", statement="Fair prices.", scale=["no", "yes"])
+    review = query(customer, now, "review", query_id="review", candidates=["a"])
+    asked = [late, no_candidates, no_model, long_ago, nobody, survey, review]
     with working(folded):
         publish_queries(folded, asked)
         found = wait_for_predictions(folded, [each.query_id for each in asked])
@@ -156,6 +158,9 @@ def test_a_query_that_cannot_be_answered_is_told_why(
     )
     assert told["no-model"][0] == "rejected"
     assert "no model of trip_choice" in told["no-model"][1]
+    for opinion in ("survey", "review"):
+        reason = f"a {opinion} is not answered from numbers: ask a language model"
+        assert told[opinion] == ("rejected", reason)
     assert told["long-ago"][0] == "rejected"
     assert "has moved on" in told["long-ago"][1]
     assert told["nobody"][0] == "answered"

@@ -181,6 +181,7 @@ def test_candidates_do_not_influence_each_other() -> None:
         ("trip_choice", {"baskets": [["milk"]]}, "subject.baskets"),
         ("trip_choice", {"baskets": [["milk"], []]}, "subject.baskets"),
         ("voucher_redemption", {"campaign_id": "c"}, "subject.voucher_skus"),
+        ("review", {"candidates": ["milk"]}, "kind review has no evidence"),
     ],
 )
 def test_a_question_that_lacks_its_subject_says_so(kind: str, subject: dict[str, object], place: str) -> None:
