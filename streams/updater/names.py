@@ -14,7 +14,17 @@ from streams.settings import Settings
 from streams.tables import GlobalTable, newest
 from streams.topics import CATALOG, PRODUCTS
 from twin_store.catalogue import Catalogue
-from twin_store.dna.preferences import BRAND, DEAL_SHARE, LEVELS, PRICE, SECTION, TIER, TYPE, USUALS, Products
+from twin_store.dna.preferences import (
+    BRAND,
+    DEAL_SHARE,
+    LEVELS,
+    PRICE,
+    SECTION,
+    TIER,
+    TYPE,
+    USUALS,
+    products_table,
+)
 from twin_store.dna.profile import ProductNames
 from twin_store.key_index import KeyIndex
 from twin_store.messages import CatalogItem, ProductStatistics
@@ -94,7 +104,7 @@ def product_names(catalogue: Catalogue, usuals: Usuals) -> ProductNames:
     usual[rows, DEAL_SHARE] = usual_of.deal_share
     usual[:, TIER] = price_tiers(groups[:, SECTION], usual[:, PRICE])
     counts = np.array([len(names[level]) for level in range(LEVELS)], dtype=np.int64)
-    products = Products(index.keys, index.rows, groups, usual, counts)
+    products = products_table(index, groups, usual, counts)
     return ProductNames(products, names[SECTION], names[TYPE], names[BRAND])
 
 

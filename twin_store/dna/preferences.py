@@ -20,7 +20,7 @@ from twin_store.dna.layout import (
 )
 from twin_store.dna.reading import window_start
 from twin_store.dna.rows import group_end
-from twin_store.key_index import ABSENT, find
+from twin_store.key_index import ABSENT, KeyIndex
 
 GROUPS_MAX = 10
 SECTION, TYPE, BRAND = range(3)
@@ -33,22 +33,46 @@ S_LINES, S_TIER, S_TIER_LINES, S_NET, S_USUAL_NET, S_DEALS, S_USUAL_DEALS = rang
 SUMS = 7
 
 
+# A product's facts: its groups, its usuals, and padding up to the 64 bytes of a cache line. Reading a twin is a walk
+# through a table far larger than the caches, so what it takes is how many lines each product touches.
+F_GROUP, F_USUAL = 0, LEVELS
+FACTS = 8
+
+
 class Products(NamedTuple):
-    """What is known of the products: an index of sku keys to rows, and facts by row.
+    """What is known of the products, laid out to be looked up; `products_table` makes it.
 
     Attributes:
-        keys, rows: the key index.
-        groups: int64 [n, LEVELS], 0-based codes of section, item type and brand, -1 where unknown.
-        usual: float64 [n, USUALS]: price percentile in its section, 0 to 1; shelf price of a unit in minor units;
-            share of its lines on a deal. NaN where unknown.
+        slots: int64 [capacity, 2], a `KeyIndex` with each sku key beside its row.
+        facts: float64 [n, FACTS] by row: 0-based codes of section, item type and brand, -1 where unknown; price
+            percentile in its section, 0 to 1; shelf price of a unit in minor units; share of its lines on a deal,
+            NaN where unknown.
         counts: int64 [LEVELS], how many codes there are.
     """
 
-    keys: np.ndarray
-    rows: np.ndarray
-    groups: np.ndarray
-    usual: np.ndarray
+    slots: np.ndarray
+    facts: np.ndarray
     counts: np.ndarray
+
+
+def products_table(index: KeyIndex, groups: np.ndarray, usual: np.ndarray, counts: np.ndarray) -> Products:
+    """A copy of what is known, by row of the index: codes int64 [n, LEVELS], usuals float64 [n, USUALS]."""
+    facts = np.zeros((len(groups), FACTS))
+    facts[:, F_GROUP : F_GROUP + LEVELS] = groups
+    facts[:, F_USUAL : F_USUAL + USUALS] = usual
+    return Products(np.stack((index.keys, index.rows), axis=1), facts, counts)
+
+
+@njit(cache=True, nogil=True)
+def product_row(slots: np.ndarray, key: int) -> int:
+    """The row of a sku key, or ABSENT; as `key_index.find`."""
+    mask = slots.shape[0] - 1
+    at = key & mask
+    while slots[at, 1] != ABSENT:
+        if slots[at, 0] == key:
+            return slots[at, 1]
+        at = (at + 1) & mask
+    return ABSENT
 
 
 class Groups(NamedTuple):
@@ -107,7 +131,7 @@ def _bought(cells: np.ndarray, as_of_day: int, products: Products) -> tuple[np.n
     start = 0
     while start < cells.shape[0]:
         end = group_end(cells, start)
-        row = find(products.keys, products.rows, cells[start, C_SKU])
+        row = product_row(products.slots, cells[start, C_SKU])
         if row != ABSENT:
             lines = net = units = deals = 0
             for i in range(start, end):
@@ -120,10 +144,11 @@ def _bought(cells: np.ndarray, as_of_day: int, products: Products) -> tuple[np.n
                     net += cells[i, C_NET]
                     units += cells[i, C_UNITS]
             if lines > 0:
+                facts = products.facts[row]
                 for level in range(LEVELS):
-                    codes[used, level] = products.groups[row, level]
-                tier, price = products.usual[row, TIER], products.usual[row, PRICE]
-                deal_share = products.usual[row, DEAL_SHARE]
+                    codes[used, level] = int(facts[F_GROUP + level])
+                tier, price = facts[F_USUAL + TIER], facts[F_USUAL + PRICE]
+                deal_share = facts[F_USUAL + DEAL_SHARE]
                 sums[used, S_LINES] = lines
                 if not np.isnan(tier):
                     sums[used, S_TIER] = tier * lines
@@ -152,11 +177,14 @@ def _top_groups(codes: np.ndarray, sums: np.ndarray, count: int) -> Groups:
             lines[codes[i]] += sums[i, S_LINES]
     top = _largest(lines, GROUPS_MAX)
     totals = np.zeros((top.shape[0], SUMS))
+    place = np.full(count, -1, dtype=np.int8)
     for k in range(top.shape[0]):
-        for i in range(codes.shape[0]):
-            if codes[i] == top[k]:
-                for column in range(SUMS):
-                    totals[k, column] += sums[i, column]
+        place[top[k]] = k
+    for i in range(codes.shape[0]):
+        k = place[codes[i]] if codes[i] >= 0 else -1
+        if k >= 0:
+            for column in range(SUMS):
+                totals[k, column] += sums[i, column]
     tiers = np.empty(top.shape[0])
     indexes = np.empty(top.shape[0])
     for k in range(top.shape[0]):

@@ -23,7 +23,7 @@ from twin_store.dna.layout import (
     M_UNITS,
     READ_WEEKS,
 )
-from twin_store.dna.preferences import LEVELS, USUALS, Groups, Products, preferences
+from twin_store.dna.preferences import LEVELS, USUALS, Groups, Products, preferences, products_table
 from twin_store.dna.reading import (
     BEFORE_WEEKS,
     RECENT_WEEKS,
@@ -81,9 +81,7 @@ class ProductNames:
         """For a reader that knows nothing of the products."""
         index = KeyIndex()
         groups, usual = np.zeros((0, LEVELS), dtype=np.int64), np.zeros((0, USUALS))
-        return cls(
-            Products(index.keys, index.rows, groups, usual, np.zeros(LEVELS, dtype=np.int64)), [], [], []
-        )
+        return cls(products_table(index, groups, usual, np.zeros(LEVELS, dtype=np.int64)), [], [], [])
 
 
 class ProfileWriter:
@@ -214,12 +212,11 @@ def source_offsets(positions: Mapping[tuple[str, int], int]) -> tuple[Any, ...]:
 
 def _groups(groups: Groups, names: list[str], lines: int) -> tuple[Any, ...]:
     # Most of a profile's time goes here, so there are no calls in between; what is not itself is NaN.
-    whole = max(lines, 1)
     return tuple(
         [
             _Category(
                 category=names[code],
-                share=round(count / whole, 4),
+                share=round(count / lines, 4) if lines > 0 else 0.0,
                 lines=count,
                 price_tier=round(tier, 3) if tier == tier else None,
                 price_index=round(index, 3) if index == index else None,

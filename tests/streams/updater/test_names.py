@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Any
 
 import pytest
@@ -17,9 +18,19 @@ from tests.streams.catalogue_feed import item, publish, statistics, until
 from tests.streams.updater.deployment import Deployment
 from tests.streams.updater.messages import sale
 from twin_store.catalogue import Catalogue
-from twin_store.dna.preferences import BRAND, DEAL_SHARE, PRICE, SECTION, TIER, TYPE
+from twin_store.dna.preferences import (
+    BRAND,
+    DEAL_SHARE,
+    F_GROUP,
+    F_USUAL,
+    PRICE,
+    SECTION,
+    TIER,
+    TYPE,
+    product_row,
+)
 from twin_store.dna.profile import ProductNames
-from twin_store.key_index import ABSENT, find
+from twin_store.key_index import ABSENT
 from twin_store.messages import ProductStatistics
 from twin_store.messages.codec import decode
 from twin_store.symbols import key_of
@@ -39,7 +50,7 @@ def stock(prices: dict[str, str]) -> tuple[Catalogue, Usuals]:
 def facts_of(names: ProductNames, sku: str) -> dict[str, Any]:
     """What is known of a product by these names; what is not is left out."""
     products = names.products
-    row = find(products.keys, products.rows, key_of(sku))
+    row = product_row(products.slots, key_of(sku))
     assert row != ABSENT
     texts = {
         "section": (names.sections, SECTION),
@@ -47,13 +58,14 @@ def facts_of(names: ProductNames, sku: str) -> dict[str, Any]:
         "brand": (names.brands, BRAND),
     }
     found: dict[str, Any] = {
-        name: known[products.groups[row, level]]
+        name: known[int(products.facts[row, F_GROUP + level])]
         for name, (known, level) in texts.items()
-        if products.groups[row, level] >= 0
+        if products.facts[row, F_GROUP + level] >= 0
     }
     for name, column in (("tier", TIER), ("price", PRICE), ("deal_share", DEAL_SHARE)):
-        if products.usual[row, column] == products.usual[row, column]:
-            found[name] = float(products.usual[row, column])
+        value = float(products.facts[row, F_USUAL + column])
+        if not math.isnan(value):
+            found[name] = value
     return found
 
 
@@ -82,7 +94,7 @@ def test_what_only_one_of_the_two_knows_is_known_by_that() -> None:
     assert facts_of(product_names(catalogue, Usuals()), "oat") == {
         "section": "GRAINS", "type": "GRAINS / OAT", "brand": "B",
     }  # fmt: skip
-    assert len(product_names(Catalogue(), Usuals()).products.groups) == 0
+    assert len(product_names(Catalogue(), Usuals()).products.facts) == 0
 
 
 def test_names_stay_what_they_are_while_catalogue_and_statistics_grow() -> None:
@@ -93,7 +105,7 @@ def test_names_stay_what_they_are_while_catalogue_and_statistics_grow() -> None:
     catalogue.put([item(sku, sku, section="OTHER") for sku in later])
     usuals.update({sku: statistics(sku, 2, "9.00", []) for sku in (*later, "rice")})
     assert facts_of(names, "rice") == before
-    assert find(names.products.keys, names.products.rows, key_of("sku1")) == ABSENT
+    assert product_row(names.products.slots, key_of("sku1")) == ABSENT
 
 
 def test_profiles_say_how_she_buys_once_statistics_are_published(

@@ -25,7 +25,15 @@ from tests.twin_store.dna.cells import (
     table,
 )
 from twin_store.dna.layout import CELL_COLUMNS
-from twin_store.dna.preferences import GROUPS_MAX, LEVELS, Groups, Preferences, Products, preferences
+from twin_store.dna.preferences import (
+    GROUPS_MAX,
+    LEVELS,
+    Groups,
+    Preferences,
+    Products,
+    preferences,
+    products_table,
+)
 from twin_store.key_index import KeyIndex
 
 CODES = 15
@@ -53,9 +61,8 @@ def products(known: Known) -> Products:
     index.add(np.array(list(known), dtype=np.int64))
     groups = [(each.section, each.item_type, each.brand) for each in known.values()]
     usual = [(each.tier, each.price, each.deal_share) for each in known.values()]
-    return Products(
-        index.keys,
-        index.rows,
+    return products_table(
+        index,
         np.array(groups, dtype=np.int64).reshape(-1, LEVELS),
         np.array(usual, dtype=np.float64).reshape(-1, 3),
         np.full(LEVELS, CODES),

@@ -13,7 +13,7 @@ from tests.retail import at, sale, second, twin_of
 from tests.twin_store.dna.histories import fold
 from tests.twin_store.dna.oracle import Click
 from twin_store.dna.layout import ACTIONS
-from twin_store.dna.preferences import DEAL_SHARE, LEVELS, PRICE, TIER, USUALS, Products
+from twin_store.dna.preferences import DEAL_SHARE, LEVELS, PRICE, TIER, USUALS, products_table
 from twin_store.dna.profile import ProductNames, ProfileWriter, source_offsets
 from twin_store.dna.twin import Twin, fold_about
 from twin_store.key_index import KeyIndex
@@ -52,7 +52,7 @@ def names_of(
     usual = np.empty((len(sections), USUALS))
     usual[:, TIER] = [tiers.get(sku, np.nan) for sku in sections]
     usual[:, PRICE], usual[:, DEAL_SHARE] = price, deal_share
-    products = Products(index.keys, index.rows, groups, usual, np.full(LEVELS, len(texts)))
+    products = products_table(index, groups, usual, np.full(LEVELS, len(texts)))
     return ProductNames(
         products, texts, [f"{text} type" for text in texts], [f"{text} brand" for text in texts]
     )
