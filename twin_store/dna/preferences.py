@@ -106,32 +106,57 @@ class Preferences(NamedTuple):
     brands: Groups
 
 
-@njit(cache=True, nogil=True)
 def preferences(cells: np.ndarray, as_of_day: int, products: Products) -> Preferences:
     """What the purchases of the window that ends with `as_of_day` say."""
-    codes, sums = _bought(cells, as_of_day, products)
-    total = sums.sum(axis=0)
-    return Preferences(
-        _ratio(total[S_TIER], total[S_TIER_LINES]),
-        _ratio(total[S_NET], total[S_USUAL_NET]),
-        _ratio(total[S_DEALS], total[S_USUAL_DEALS]),
-        _top_groups(codes[:, SECTION], sums, products.counts[SECTION]),
-        _top_groups(codes[:, TYPE], sums, products.counts[TYPE]),
-        _top_groups(codes[:, BRAND], sums, products.counts[BRAND]),
+    # Compiled code hands over plain arrays: making named tuples there costs more than all it computes.
+    numbers, counts, codes, lines, ratios = _read(
+        cells, as_of_day, products.slots, products.facts, products.counts
     )
+    sections, types, brands = (
+        Groups(codes[level, :k], lines[level, :k], ratios[level, 0, :k], ratios[level, 1, :k])
+        for level, k in enumerate(counts.tolist())
+    )
+    return Preferences(*numbers.tolist(), sections, types, brands)
 
 
 @njit(cache=True, nogil=True)
-def _bought(cells: np.ndarray, as_of_day: int, products: Products) -> tuple[np.ndarray, np.ndarray]:
-    """The products of the window that are known: their codes, int64 [k, LEVELS], and sums, float64 [k, SUMS]."""
+def _read(
+    cells: np.ndarray, as_of_day: int, slots: np.ndarray, facts: np.ndarray, codes_known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Tier, index and lift; and of each level how many top groups there are, their codes, lines, tiers and indexes."""
+    codes, sums = _bought(cells, as_of_day, slots, facts)
+    total = np.zeros(SUMS)
+    for i in range(sums.shape[0]):
+        for column in range(SUMS):
+            total[column] += sums[i, column]
+    numbers = np.empty(3)
+    numbers[0] = _ratio(total[S_TIER], total[S_TIER_LINES])
+    numbers[1] = _ratio(total[S_NET], total[S_USUAL_NET])
+    numbers[2] = _ratio(total[S_DEALS], total[S_USUAL_DEALS])
+    counts = np.zeros(LEVELS, dtype=np.int64)
+    top = np.zeros((LEVELS, GROUPS_MAX), dtype=np.int64)
+    lines = np.zeros((LEVELS, GROUPS_MAX), dtype=np.int64)
+    ratios = np.zeros((LEVELS, 2, GROUPS_MAX))
+    for level in range(LEVELS):
+        counts[level] = _top_groups(
+            codes[level], sums, codes_known[level], top[level], lines[level], ratios[level]
+        )
+    return numbers, counts, top, lines, ratios
+
+
+@njit(cache=True, nogil=True)
+def _bought(
+    cells: np.ndarray, as_of_day: int, slots: np.ndarray, facts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The products of the window that are known: their codes, int64 [LEVELS, k], and sums, float64 [k, SUMS]."""
     since = window_start(as_of_day)
-    codes = np.empty((cells.shape[0], LEVELS), dtype=np.int64)
+    codes = np.empty((LEVELS, cells.shape[0]), dtype=np.int64)
     sums = np.zeros((cells.shape[0], SUMS))
     used = 0
     start = 0
     while start < cells.shape[0]:
         end = group_end(cells, start)
-        row = product_row(products.slots, cells[start, C_SKU])
+        row = product_row(slots, cells[start, C_SKU])
         if row != ABSENT:
             lines = net = units = deals = 0
             for i in range(start, end):
@@ -144,11 +169,11 @@ def _bought(cells: np.ndarray, as_of_day: int, products: Products) -> tuple[np.n
                     net += cells[i, C_NET]
                     units += cells[i, C_UNITS]
             if lines > 0:
-                facts = products.facts[row]
+                fact = facts[row]
                 for level in range(LEVELS):
-                    codes[used, level] = int(facts[F_GROUP + level])
-                tier, price = facts[F_USUAL + TIER], facts[F_USUAL + PRICE]
-                deal_share = facts[F_USUAL + DEAL_SHARE]
+                    codes[level, used] = int(fact[F_GROUP + level])
+                tier, price = fact[F_USUAL + TIER], fact[F_USUAL + PRICE]
+                deal_share = fact[F_USUAL + DEAL_SHARE]
                 sums[used, S_LINES] = lines
                 if not np.isnan(tier):
                     sums[used, S_TIER] = tier * lines
@@ -161,7 +186,7 @@ def _bought(cells: np.ndarray, as_of_day: int, products: Products) -> tuple[np.n
                     sums[used, S_USUAL_DEALS] = deal_share * lines
                 used += 1
         start = end
-    return codes[:used], sums[:used]
+    return codes[:, :used], sums[:used]
 
 
 @njit(cache=True, nogil=True)
@@ -170,27 +195,35 @@ def _ratio(part: float, whole: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _top_groups(codes: np.ndarray, sums: np.ndarray, count: int) -> Groups:
-    lines = np.zeros(count)
+def _top_groups(
+    codes: np.ndarray,
+    sums: np.ndarray,
+    known: int,
+    out_codes: np.ndarray,
+    out_lines: np.ndarray,
+    out_ratios: np.ndarray,
+) -> int:
+    """Fill in the groups with the most lines, most first; returns how many there are."""
+    lines = np.zeros(known)
     for i in range(codes.shape[0]):
         if codes[i] >= 0:
             lines[codes[i]] += sums[i, S_LINES]
     top = _largest(lines, GROUPS_MAX)
-    totals = np.zeros((top.shape[0], SUMS))
-    place = np.full(count, -1, dtype=np.int8)
+    place = np.full(known, -1, dtype=np.int8)
     for k in range(top.shape[0]):
         place[top[k]] = k
+    totals = np.zeros((GROUPS_MAX, SUMS))
     for i in range(codes.shape[0]):
         k = place[codes[i]] if codes[i] >= 0 else -1
         if k >= 0:
             for column in range(SUMS):
                 totals[k, column] += sums[i, column]
-    tiers = np.empty(top.shape[0])
-    indexes = np.empty(top.shape[0])
     for k in range(top.shape[0]):
-        tiers[k] = _ratio(totals[k, S_TIER], totals[k, S_TIER_LINES])
-        indexes[k] = _ratio(totals[k, S_NET], totals[k, S_USUAL_NET])
-    return Groups(top, totals[:, S_LINES].astype(np.int64), tiers, indexes)
+        out_codes[k] = top[k]
+        out_lines[k] = int(totals[k, S_LINES])
+        out_ratios[0, k] = _ratio(totals[k, S_TIER], totals[k, S_TIER_LINES])
+        out_ratios[1, k] = _ratio(totals[k, S_NET], totals[k, S_USUAL_NET])
+    return top.shape[0]
 
 
 @njit(cache=True, nogil=True)

@@ -49,9 +49,16 @@ def window_start(as_of_day: int) -> int:
     return as_of_day - 7 * READ_WEEKS
 
 
-@njit(cache=True, nogil=True)
 def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int) -> WindowTotals:
     """Sums over the cells and visits of the window that ends with `as_of_day`."""
+    return WindowTotals(*_window_totals(cells, visits, as_of_day))
+
+
+@njit(cache=True, nogil=True)
+def _window_totals(
+    cells: np.ndarray, visits: np.ndarray, as_of_day: int
+) -> tuple[int, int, int, int, int, int, int, int, int, int]:
+    """The values of `WindowTotals`, in order."""
     since = window_start(as_of_day)
     lines = net = discount = deal_lines = coupon_lines = recent_net = before_net = 0
     receipts = receipt_lines = receipt_net = 0
@@ -74,7 +81,7 @@ def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int) -> Wind
             receipts += visits[i, V_RECEIPTS]
             receipt_lines += visits[i, V_LINES]
             receipt_net += visits[i, V_NET]
-    return WindowTotals(
+    return (
         receipts,
         receipt_lines,
         receipt_net,
