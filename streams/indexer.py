@@ -24,7 +24,7 @@ from streams.product_vectors import key_text, read_vectors, removal_record, remo
 from streams.settings import Settings
 from streams.tables import GlobalTable
 from streams.telemetry import Telemetry
-from streams.topics import CATALOG, DEAD_LETTERS, VECTORS
+from streams.topics import CATALOG, DEAD_LETTERS, VECTORS, Topic
 from twin_store.messages import CatalogItem
 from twin_store.messages.codec import BadMessage, decode, minor_digits
 from twin_store.products import CatalogChange, CatalogPart, ProductIndexError, Removal
@@ -150,7 +150,7 @@ class Indexer:
         self._embedded = telemetry.counter("embedded", "Distinct texts embedded")
         self._rejected = telemetry.counter("rejected", "Catalogue records sent to the dead letters")
 
-    def assigned(self, partition: int) -> None:
+    def assigned(self, partition: int, committed: Mapping[Topic, int]) -> None:
         """Another member may have published meanwhile: read again what is there."""
         self._must_load = True
 

@@ -63,7 +63,7 @@ class Lane:
         member: stable over restarts of the same process and different between processes of a group, so that
             a restart aborts what its last run left open.
         batch_max: most records of the lead and the companions in one batch.
-        on_batch: called after each batch with its records and the seconds it took.
+        on_batch: called after each batch that was committed, with its records and the seconds it took.
         on_round: called again and again, busy or not: the sign of life.
         followed: changelogs to follow, and from which offset on in a partition. They are handled at least once.
     """
@@ -146,8 +146,8 @@ class Lane:
                 self._on_round()
                 if batch or self._handler.due():
                     started = time.monotonic()
-                    self._transact(batch)
-                    self._on_batch(len(batch), time.monotonic() - started)
+                    if self._transact(batch):
+                        self._on_batch(len(batch), time.monotonic() - started)
                 if time.monotonic() - collected > COLLECT_EVERY_S:
                     gc.collect()
                     collected = time.monotonic()
@@ -199,8 +199,8 @@ class Lane:
         topic, partition = source
         return source in self._next or (topic in self._followed and (self._lead, partition) in self._next)
 
-    def _transact(self, batch: Batch) -> None:
-        """One transaction. Its steps:
+    def _transact(self, batch: Batch) -> bool:
+        """One transaction; False if it was aborted. Its steps:
 
         1. begin; 2. the handler sends outputs; 3. offsets join; 4. commit; 5. the handler adopts the state.
         After any abort the records are read again from the committed offsets.
@@ -218,12 +218,13 @@ class Lane:
             self._retry("commit", lambda: self._producer.commit_transaction(KAFKA_TIMEOUT_S))
         except KafkaException as exception:
             self._abort(exception)
+            return False
         except BaseException:
             self._abort(None)
             raise
-        else:
-            self._committed.update(moved)
-            self._handler.committed()
+        self._committed.update(moved)
+        self._handler.committed()
+        return True
 
     def send(
         self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers = (), partition: int = -1
@@ -285,11 +286,11 @@ class Lane:
             for topic in (self._lead, *self._companions)
         ]
         positions = self._retry("committed offsets", lambda: _committed(consumer_, wanted))
+        for tp in given:
+            mine = {self._topics[p.topic]: p.offset for p in positions if p.partition == tp.partition}
+            self._handler.assigned(tp.partition, {topic: o for topic, o in mine.items() if o >= 0})
         for tp in positions:
             tp.offset = tp.offset if tp.offset >= 0 else OFFSET_BEGINNING
-        for tp in given:
-            self._handler.assigned(tp.partition)
-        for tp in positions:
             source = (self._topics[tp.topic], tp.partition)
             self._next[source] = self._committed[source] = tp.offset
         copies = [
