@@ -30,6 +30,7 @@ from confluent_kafka import (
 from streams.batch import Batch, Handler, Source, next_offset
 from streams.errors import TwinsError
 from streams.kafka import Headers, consumer, producer, topic_name
+from streams.positions import lag
 from streams.settings import Settings
 from streams.topics import Topic
 
@@ -122,9 +123,10 @@ class Lane:
         end = TopicPartition(topic_name(self._settings, topic), partition)
         return int(self._consumer.get_watermark_offsets(end, cached=True)[1])
 
-    def lag(self, topic: Topic, partition: int) -> int:
-        """Records of a source that are there and not handled yet, as the last fetch told it."""
-        return max(0, self.heard_end(topic, partition) - max(0, self._next[(topic, partition)]))
+    def lag(self) -> int:
+        """Records of the lead and the companions that are there and not handled yet, as the last fetch told it."""
+        ends = {source: self.heard_end(*source) for source in self._next}
+        return lag(ends, {source: max(0, offset) for source, offset in self._next.items()})
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set: batch after batch.

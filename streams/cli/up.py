@@ -21,12 +21,11 @@ from streams.live_score import LiveScore
 from streams.live_view import Rates, line, screen
 from streams.overview import Observer
 from streams.processes import PROCESS_BY_NAME, PROCESSES, process_called
-from streams.settings import Settings, kafka_client_config, load_settings
+from streams.settings import METRICS_PORT, Settings, kafka_client_config, load_settings
 from streams.supervisor import Supervisor
 from streams.telemetry import running_processes
 from streams.topic_admin import apply_topics
 
-METRICS_PORT = 19100  # the children's first port when the settings name none
 LOOK_EVERY_S = 1.0
 LINE_EVERY_S = 10.0
 ANSWER_TIMEOUT_S = 3.0

@@ -87,6 +87,7 @@ class Settler:
         """See `Handler`."""
         for state in self._partitions.values():
             state.book.committed()
+        self._metrics.batch_counts.committed()
         for answer, settled, score in self._settled:
             self._metrics.settled(answer, settled, score)
         self._settled.clear()
@@ -96,18 +97,19 @@ class Settler:
         """See `Handler`."""
         for state in self._partitions.values():
             state.book.aborted()
+        self._metrics.batch_counts.aborted()
         self._settled.clear()
 
     def _open(self, state: PartitionState, messages: list[Message], outbox: Outbox) -> None:
         for message in messages:
             try:
                 prediction = self._decode(message.value())
-                self._metrics.taken.labels(prediction.status).inc()
+                self._metrics.batch_counts.add(self._metrics.taken.labels(prediction.status))
                 if prediction.status == "answered":
                     state.book.add(unsettled_of(prediction, self._keys))
             except BadMessage as error:
                 outbox.send(DEAD_LETTERS, *dead_letter_record(message, STAGE, error))
-                self._metrics.dead.inc()
+                self._metrics.batch_counts.add(self._metrics.dead)
 
     def _settle(self, state: PartitionState, outbox: Outbox) -> None:
         """Look at what is due and publish what is settled."""
@@ -116,7 +118,7 @@ class Settler:
         for answer in state.book.due(LOOKS_MAX):
             if answer.as_of <= state.replica.erased_until(answer.customer_id):
                 state.book.remove(answer.query_id)
-                self._metrics.forgotten.inc()
+                self._metrics.batch_counts.add(self._metrics.forgotten)
                 continue
             settled = settle(answer, state.replica.twin(answer.customer_id), reached, self._grace)
             if isinstance(settled, int):

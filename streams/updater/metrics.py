@@ -34,6 +34,7 @@ class UpdaterMetrics:
         self._freshness = telemetry.histogram(
             "freshness_seconds", "From the arrival of a batch's first event at the broker to its commit"
         )
+        self._lag = telemetry.gauge("lag", "Records not folded yet")
         self._hot = telemetry.gauge("hot_twins", "Twins decoded in memory")
         self._hot_bytes = telemetry.gauge("hot_twins_bytes", "Bytes of the twins decoded in memory")
         self._hot_at = 0.0
@@ -50,8 +51,9 @@ class UpdaterMetrics:
             counter.inc(total - self._counted[name])
             self._counted[name] = total
 
-    def round(self) -> None:
-        """The loop went round, busy or not."""
+    def round(self, lag: int) -> None:
+        """The loop went round, busy or not, and so many records are behind it."""
+        self._lag.set(lag)
         now = time.monotonic()
         if now - self._hot_at > HOT_EVERY_S:
             twins, size = self._updater.hot()

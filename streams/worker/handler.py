@@ -88,6 +88,7 @@ class Worker:
         """See `Handler`."""
         for state in self._partitions.values():
             state.committed()
+        self._metrics.batch_counts.committed()
         self._metrics.published(self._sent)
         self._metrics.held.set(sum(len(state.held) for state in self._partitions.values()))
         self._sent = []
@@ -96,6 +97,7 @@ class Worker:
         """See `Handler`."""
         for state in self._partitions.values():
             state.aborted()
+        self._metrics.batch_counts.aborted()
         self._sent = []
 
     def _take_in(self, state: PartitionState, messages: list[Message], outbox: Outbox) -> None:
@@ -105,11 +107,11 @@ class Worker:
                 query = self._decode(message.value())
             except BadMessage as error:
                 outbox.send(DEAD_LETTERS, *dead_letter_record(message, STAGE, error))
-                self._metrics.dead.inc()
+                self._metrics.batch_counts.add(self._metrics.dead)
                 continue
             waiting = Waiting(query, epoch_seconds(query.as_of), message.offset() or 0, now)
             if not state.add(waiting):
-                self._metrics.repeated.inc()
+                self._metrics.batch_counts.add(self._metrics.repeated)
 
     def _answer(self, state: PartitionState, ready: list[Waiting]) -> list[Any]:
         """The most urgent first, so many at a time that none of them waits long for the others."""

@@ -34,10 +34,7 @@ def run(
         def alive() -> None:
             telemetry.beat()
             telemetry.ready(bool(lane.partitions))
-
-        def counted(_: int, seconds: float) -> None:
-            metrics.batch(seconds)
-            metrics.lag.set(sum(lane.lag(QUERIES, partition) for partition in lane.partitions))
+            metrics.lag.set(lane.lag())
 
         lane = Lane(
             settings,
@@ -48,7 +45,7 @@ def run(
             worker,
             batch_max=settings.worker_batch_max,
             linger_ms=settings.worker_linger_ms,
-            on_batch=counted,
+            on_batch=metrics.batch,
             on_round=alive,
             followed={STATE: worker.follow_from},
         )

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from streams.broker import free_port
-from streams.cli.up import METRICS_PORT, parse_processes, with_metrics
+from streams.cli.up import parse_processes, with_metrics
 from streams.errors import UsageError
 from streams.processes import PROCESSES
-from streams.settings import Settings
+from streams.settings import METRICS_PORT, Settings
 from streams.telemetry import running_processes
 from tests.streams.running import eventually
 
