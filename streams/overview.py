@@ -80,7 +80,7 @@ TOTALS = {
     "duplicates": "twins_updater_duplicates_total",
     "dead_letters": "twins_updater_dead_letters_total",
     "profiles": "twins_updater_profiles_total",
-    "twins": "twins_updater_hot_twins",
+    "twins": "twins_updater_twins",
     "lake_rows": "twins_lake_rows_total",
     "vectors": "twins_indexer_published_total",
     "queries": "twins_planner_queries_total",

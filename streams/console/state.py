@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import TwinsError
@@ -41,10 +40,7 @@ class ConsoleState:
             score = self._follow_score()
             found = seen.as_json() | {"rates": dict(self._rates.per_s)}
             if score is not None:
-                found["score"] = asdict(score.all.score())
-                found["score_by_kind"] = {
-                    kind: asdict(tally.score()) for kind, tally in sorted(score.kinds.items())
-                }
+                found |= score.as_json()
             return found
 
     def is_reachable(self) -> bool:

@@ -139,6 +139,10 @@ class Updater:
         self._batch.clear()
         self._touched, self._ticking = [], []
 
+    def twins(self) -> int:
+        """Twins of the partitions held, those of ids that became a customer included."""
+        return sum(state.twins.count() for state in self._partitions.values())
+
     def hot(self) -> tuple[int, int]:
         """Twins decoded in memory, and the bytes of their tables."""
         states = self._partitions.values()

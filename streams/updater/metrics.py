@@ -35,6 +35,7 @@ class UpdaterMetrics:
             "freshness_seconds", "From the arrival of a batch's first event at the broker to its commit"
         )
         self._lag = telemetry.gauge("lag", "Records not folded yet")
+        self._twins = telemetry.gauge("twins", "Twins of the partitions held")
         self._hot = telemetry.gauge("hot_twins", "Twins decoded in memory")
         self._hot_bytes = telemetry.gauge("hot_twins_bytes", "Bytes of the twins decoded in memory")
         self._hot_at = 0.0
@@ -57,6 +58,7 @@ class UpdaterMetrics:
         now = time.monotonic()
         if now - self._hot_at > HOT_EVERY_S:
             twins, size = self._updater.hot()
+            self._twins.set(self._updater.twins())
             self._hot.set(twins)
             self._hot_bytes.set(size)
             self._hot_at = now

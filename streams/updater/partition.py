@@ -32,6 +32,7 @@ class PartitionState:
         try:
             restore(settings, number, store)
             twins = TwinStore(store, settings.state_hot_twins_max)
+            twins.count()  # takes a while the first time: not while receipts wait
             return cls(number, twins, ProductLane(settings, number, store))
         except BaseException:
             store.close()

@@ -132,6 +132,31 @@ def test_twins_that_went_cold_are_read_again_as_they_were() -> None:
     assert twins.hot_bytes() == sum(twins.get(name).twin.nbytes() for name in names[-3:])
 
 
+def test_twins_are_counted_through_commits_aborts_and_erasures() -> None:
+    store = MemoryStore()
+    twins = TwinStore(store, hot_max=1)
+
+    def agrees(count: int) -> bool:
+        return twins.count() == reopened(store).count() == count
+
+    assert agrees(0)
+    for number, name in enumerate("abab"):
+        look(twins, name, number)
+    assert agrees(0), "nothing is committed"
+    commit(twins)
+    assert agrees(2)
+    look(twins, "c", 9)
+    twins.stage_erasure("a", 1)
+    twins.discard()
+    assert agrees(2)
+    twins.stage_erasure("a", 1)
+    look(twins, "a", 10, whole=True)
+    twins.stage_erasure("b", 1)
+    twins.stage_erasure("nobody", 1)
+    commit(twins)
+    assert agrees(1)
+
+
 def test_a_batch_may_be_larger_than_what_stays_hot() -> None:
     twins = TwinStore(MemoryStore(), hot_max=2)
     truth = {f"c{n}": look(twins, f"c{n}", n).content_hash() for n in range(10)}
