@@ -125,6 +125,11 @@ class Settings(BaseSettings):
         le=65_535,
         description="Prometheus and health endpoint of a process, or the next free port; 0: off",
     )
+    scrape_urls: str = Field(
+        "",
+        description="Where the parts' endpoints are, URLs with commas, each host shown as its part; "
+        "empty: the parts of this machine are found by themselves",
+    )
     console_port: int = Field(
         8080, ge=0, le=65_535, description="Console and API, on loopback unless `bind_host` says"
     )
