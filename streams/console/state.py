@@ -16,7 +16,7 @@ from twin_store.messages import Profile
 
 if TYPE_CHECKING:
     from streams.asking import Answer, Asked
-    from streams.worker.products import LiveProducts
+    from streams.live_products import LiveProducts
 
 KEPT_S = 1.0
 
@@ -60,7 +60,7 @@ class ConsoleState:
     def ask(self, asked: Asked) -> Answer:
         """Answer a question. Raises `TwinsError`, and `ModuleNotFoundError` without the packages of a decider."""
         from streams.asking import ask
-        from streams.worker.products import LiveProducts
+        from streams.live_products import LiveProducts
 
         with self._asking:
             if asked.at is None and self._products is None:

@@ -11,13 +11,13 @@ from confluent_kafka import Message
 from streams.batch import Batch, Outbox, Source
 from streams.dead_letters import dead_letter_record
 from streams.decoding import FastDecoder
+from streams.live_products import LiveProducts
 from streams.settings import Settings
 from streams.topics import DEAD_LETTERS, PREDICTIONS, QUERIES, STATE, WORKER_STATE, Topic
 from streams.worker.deciding import answer
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
 from streams.worker.partition import PartitionState, Waiting
-from streams.worker.products import LiveProducts
 from twin_store.messages import Prediction, Query
 from twin_store.messages.codec import BadMessage, epoch_seconds, shared_headers
 

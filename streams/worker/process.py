@@ -4,13 +4,13 @@ import contextlib
 import threading
 
 from streams.lane import Lane
+from streams.live_products import LiveProducts
 from streams.settings import Settings
 from streams.telemetry import Telemetry
 from streams.topics import QUERIES, STATE
 from streams.worker.handler import Worker
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
-from streams.worker.products import LiveProducts
 
 NAME = "worker"
 

@@ -6,7 +6,7 @@ A table is a C-contiguous int64 array [rows, columns] sorted by its first two co
 import numpy as np
 from numba import njit
 
-SECONDS_PER_DAY = 86_400
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 
 def empty(columns: int) -> np.ndarray:

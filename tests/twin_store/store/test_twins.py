@@ -13,8 +13,9 @@ from tests.twin_store.dna.histories import START_DAY, click_table
 from tests.twin_store.dna.oracle import Click
 from twin_store.dna.binary import Delta
 from twin_store.dna.layout import RECEIPT_COLUMNS, VIEW
-from twin_store.dna.rows import SECONDS_PER_DAY, empty
+from twin_store.dna.rows import empty
 from twin_store.dna.twin import Twin, fold_about, fold_clicks
+from twin_store.messages.codec import SECONDS_PER_DAY
 from twin_store.store.base import Change, StateStore
 from twin_store.store.keys import GRAVE, LINK, NAMES, SLOTS, TWIN, customer_of, twin_key
 from twin_store.store.memory import MemoryStore
