@@ -9,8 +9,6 @@ asks the same of twins that have run a month ahead and are rewound to the moment
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterable
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.journey_lake import journey_lake
+from streams.machine import machine
 from trainer.deciders.base import DecisionInput
 from trainer.deciders.evidence import EvidenceDecider
 from trainer.fit_evidence import Effort, fit_evidence
@@ -70,7 +69,7 @@ def run(folder: Path, customers: int) -> dict[str, Any]:
         "voucher_redemption": voucher_cases(history),
     }
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "machine": machine(),
         "customers": customers,
         "kinds": {name: _time(workshop, decider, list(found)[:QUESTIONS]) for name, found in cases.items()},
     }

@@ -8,8 +8,6 @@ the decider that answers live. The same cases are asked of twins that are a week
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.journey_lake import journey_lake
+from streams.machine import machine
 from trainer.deciders.base import Decision, DecisionInput
 from trainer.deciders.evidence import EvidenceDecider
 from trainer.evaluation import auc, hit_rate, interval, summary
@@ -92,7 +91,7 @@ def run(folder: Path, customers: int | None, say: Any) -> dict[str, Any]:
         kinds[name] = _measure(workshop, decider, cases)
         say(f"{name}: {len(cases):,} cases")
     return {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "machine": machine(),
         "split": SPLIT.date().isoformat(),
         "customers": len(workshop.shop.trips.customer_ids),
         "kinds": kinds,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 import warnings
@@ -25,6 +24,7 @@ import polars as pl
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient
 
+from streams.machine import machine
 from streams.sources.complete_journey.catalogue import catalogue_records
 from streams.sources.complete_journey.tables import Tables, Window, find_tables
 from twin_store.messages import CatalogItem
@@ -75,7 +75,7 @@ def measure(products: int | None = None) -> dict[str, Any]:
     draw = np.random.default_rng(1)
     asked = draw.integers(0, len(catalogue.changes), QUERIES)
     found: dict[str, Any] = {
-        "machine": f"{cpu_name()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "machine": f"{machine()}, load {os.getloadavg()[0]:.1f}",
         "products": len(catalogue.changes),
         "distinct_texts": catalogue.distinct_texts,
         "texts_embedded_per_s": round(catalogue.distinct_texts / catalogue.embedding_s),
@@ -235,17 +235,6 @@ def per_second(index: ProductIndex, changes: Sequence[Any]) -> int:
     started = time.perf_counter()
     index.apply(changes)
     return round(len(changes) / (time.perf_counter() - started))
-
-
-def cpu_name() -> str:
-    """The processor as the system names it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from typing import Any
 
 from streams.errors import TwinsError, UsageError
 from streams.lake_decider import current_decider, history_until, products_of
+from streams.live_products import LiveProducts
 from streams.live_promotions import environment_at
 from streams.live_twins import live_twin
 from streams.settings import Settings
-from streams.worker.products import LiveProducts
 from trainer.deciders.base import DecisionInput, Refusal
 from trainer.registry import Manifest
 from trainer.tasks.history import History
@@ -24,13 +24,12 @@ from trainer.tasks.shelves import DISPLAY, MAILER, holds
 from twin_store.batch_fold import twin_as_of
 from twin_store.catalogue import Catalogue
 from twin_store.dna.reading import visits_by_key
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin, rewind
 from twin_store.evidence import Products, Question
 from twin_store.lake import Lake, LakeError
 from twin_store.messages import ProductContext
 from twin_store.messages.base import format_instant
-from twin_store.messages.codec import instant_of
+from twin_store.messages.codec import SECONDS_PER_DAY, instant_of
 from twin_store.messages.decisions import Environment, QuestionKind, Subject
 from twin_store.symbols import key_of, visit_parts
 

@@ -42,8 +42,11 @@ class Outbox(Protocol):
 class Handler(Protocol):
     """What a lane does with its batches. All calls come from the lane's thread, one at a time."""
 
-    def assigned(self, partition: int) -> None:
-        """Partition p of the lead and the companions is ours: open its state."""
+    def assigned(self, partition: int, committed: Mapping[Topic, int]) -> None:
+        """Partition p of the lead and the companions is ours: open its state.
+
+        `committed` has the next offsets to read; topics of which nothing was ever committed are left out.
+        """
 
     def revoked(self, partition: int) -> None:
         """Partition p is no longer ours, or the lane stops: close its state."""

@@ -23,8 +23,8 @@ from streams.product_index import IndexFollower, server_index
 from streams.product_vectors import key_text, read_vectors, removal_record, removal_revision, vector_record
 from streams.settings import Settings
 from streams.tables import GlobalTable
-from streams.telemetry import Telemetry
-from streams.topics import CATALOG, DEAD_LETTERS, VECTORS
+from streams.telemetry import StagedCounts, Telemetry
+from streams.topics import CATALOG, DEAD_LETTERS, VECTORS, Topic
 from twin_store.messages import CatalogItem
 from twin_store.messages.codec import BadMessage, decode, minor_digits
 from twin_store.products import CatalogChange, CatalogPart, ProductIndexError, Removal
@@ -52,16 +52,24 @@ def run(
         server = IndexFollower(settings, server_index(settings, embedder.dimension), NAME)
         server.start()
     telemetry = telemetry or Telemetry(NAME, settings)
+    indexer = Indexer(settings, TextVectors(embedder), telemetry)
+    lag = telemetry.gauge("lag", "Catalogue records not taken yet")
+
+    def alive() -> None:
+        telemetry.beat()
+        telemetry.ready(bool(lane.partitions) and not indexer.due())
+        lag.set(lane.lag())
+
     lane = Lane(
         settings,
         NAME,
         member,
         CATALOG,
         (),
-        Indexer(settings, TextVectors(embedder), telemetry),
+        indexer,
         batch_max=BATCH_MAX,
         linger_ms=LINGER_MS,
-        on_round=telemetry.beat,
+        on_round=alive,
     )
     try:
         lane.run(stop)
@@ -144,13 +152,13 @@ class Indexer:
         self._vectors = vectors
         self._must_load = False
         self._staged: dict[str, Published] = {}
-        self._telemetry = telemetry
+        self._counts = StagedCounts()
         self._items = telemetry.counter("items", "Catalogue records taken")
         self._published = telemetry.counter("published", "Vectors and removals published")
         self._embedded = telemetry.counter("embedded", "Distinct texts embedded")
         self._rejected = telemetry.counter("rejected", "Catalogue records sent to the dead letters")
 
-    def assigned(self, partition: int) -> None:
+    def assigned(self, partition: int, committed: Mapping[Topic, int]) -> None:
         """Another member may have published meanwhile: read again what is there."""
         self._must_load = True
 
@@ -166,10 +174,9 @@ class Indexer:
         if self._must_load:
             self.known = published(self._settings, self._vectors)
             self._must_load = False
-            self._telemetry.ready()
         newest: dict[str, Said] = {}
         for messages in batch.records.values():
-            self._items.inc(len(messages))
+            self._counts.add(self._items, len(messages))
             for message in messages:
                 try:
                     said = self._read(message, newest)
@@ -177,7 +184,7 @@ class Indexer:
                         newest[said.sku] = said
                 except BadMessage as error:
                     outbox.send(DEAD_LETTERS, *dead_letter_record(message, f"{NAME}.decode", error))
-                    self._rejected.inc()
+                    self._counts.add(self._rejected)
         self._publish(newest.values(), outbox)
         return {}
 
@@ -185,10 +192,12 @@ class Indexer:
         """What was published is known from now on."""
         self.known.update(self._staged)
         self._staged.clear()
+        self._counts.committed()
 
     def aborted(self) -> None:
         """What was published never was."""
         self._staged.clear()
+        self._counts.aborted()
 
     def _read(self, message: Message, newest: Mapping[str, Said]) -> Said:
         """What a record says. Raises `BadMessage`."""
@@ -239,7 +248,7 @@ class Indexer:
             message = vector_message(item, part.text_hash, self._settings.embedding_model, vector)
             self._stage(each, hash(part))
             outbox.send(VECTORS, *vector_record(message))
-        self._published.inc(len(self._staged))
+        self._counts.add(self._published, len(self._staged))
 
     def _stage(self, said: Said, content: int | None) -> None:
         self._staged[said.sku] = Published(said.revision, content)

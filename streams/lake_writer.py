@@ -113,6 +113,7 @@ class _LakeLoop:
                 if self._writer.is_due():
                     self._flush()
                 self._telemetry.beat()
+                self._telemetry.ready(bool(self._writer.sources()))
             self._flush()
         except BaseException:
             # What is buffered may be the very thing that failed: closing must not flush it again.
@@ -195,7 +196,6 @@ class _LakeLoop:
         consumer_.incremental_assign([TopicPartition(*source, start) for source, start in starts.items()])
         if self._duty in starts:
             self._erase()  # what a writer that died had still to do
-        self._telemetry.ready()
         _log.info("%s: assigned %d partitions", NAME, len(starts))
 
     def _revoke(self, consumer_: Consumer, taken: list[TopicPartition]) -> None:

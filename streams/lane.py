@@ -30,6 +30,7 @@ from confluent_kafka import (
 from streams.batch import Batch, Handler, Source, next_offset
 from streams.errors import TwinsError
 from streams.kafka import Headers, consumer, producer, topic_name
+from streams.positions import lag
 from streams.settings import Settings
 from streams.topics import Topic
 
@@ -63,7 +64,7 @@ class Lane:
         member: stable over restarts of the same process and different between processes of a group, so that
             a restart aborts what its last run left open.
         batch_max: most records of the lead and the companions in one batch.
-        on_batch: called after each batch with its records and the seconds it took.
+        on_batch: called after each batch that was committed, with its records and the seconds it took.
         on_round: called again and again, busy or not: the sign of life.
         followed: changelogs to follow, and from which offset on in a partition. They are handled at least once.
     """
@@ -122,9 +123,10 @@ class Lane:
         end = TopicPartition(topic_name(self._settings, topic), partition)
         return int(self._consumer.get_watermark_offsets(end, cached=True)[1])
 
-    def lag(self, topic: Topic, partition: int) -> int:
-        """Records of a source that are there and not handled yet, as the last fetch told it."""
-        return max(0, self.heard_end(topic, partition) - max(0, self._next[(topic, partition)]))
+    def lag(self) -> int:
+        """Records of the lead and the companions that are there and not handled yet, as the last fetch told it."""
+        ends = {source: self.heard_end(*source) for source in self._next}
+        return lag(ends, {source: max(0, offset) for source, offset in self._next.items()})
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set: batch after batch.
@@ -146,8 +148,8 @@ class Lane:
                 self._on_round()
                 if batch or self._handler.due():
                     started = time.monotonic()
-                    self._transact(batch)
-                    self._on_batch(len(batch), time.monotonic() - started)
+                    if self._transact(batch):
+                        self._on_batch(len(batch), time.monotonic() - started)
                 if time.monotonic() - collected > COLLECT_EVERY_S:
                     gc.collect()
                     collected = time.monotonic()
@@ -199,8 +201,8 @@ class Lane:
         topic, partition = source
         return source in self._next or (topic in self._followed and (self._lead, partition) in self._next)
 
-    def _transact(self, batch: Batch) -> None:
-        """One transaction. Its steps:
+    def _transact(self, batch: Batch) -> bool:
+        """One transaction; False if it was aborted. Its steps:
 
         1. begin; 2. the handler sends outputs; 3. offsets join; 4. commit; 5. the handler adopts the state.
         After any abort the records are read again from the committed offsets.
@@ -218,12 +220,13 @@ class Lane:
             self._retry("commit", lambda: self._producer.commit_transaction(KAFKA_TIMEOUT_S))
         except KafkaException as exception:
             self._abort(exception)
+            return False
         except BaseException:
             self._abort(None)
             raise
-        else:
-            self._committed.update(moved)
-            self._handler.committed()
+        self._committed.update(moved)
+        self._handler.committed()
+        return True
 
     def send(
         self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers = (), partition: int = -1
@@ -285,11 +288,11 @@ class Lane:
             for topic in (self._lead, *self._companions)
         ]
         positions = self._retry("committed offsets", lambda: _committed(consumer_, wanted))
+        for tp in given:
+            mine = {self._topics[p.topic]: p.offset for p in positions if p.partition == tp.partition}
+            self._handler.assigned(tp.partition, {topic: o for topic, o in mine.items() if o >= 0})
         for tp in positions:
             tp.offset = tp.offset if tp.offset >= 0 else OFFSET_BEGINNING
-        for tp in given:
-            self._handler.assigned(tp.partition)
-        for tp in positions:
             source = (self._topics[tp.topic], tp.partition)
             self._next[source] = self._committed[source] = tp.offset
         copies = [

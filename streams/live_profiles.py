@@ -15,7 +15,9 @@ from twin_store.messages import Profile
 from twin_store.messages.codec import decode
 
 
-class _Offset(msgspec.Struct):
+class Offset(msgspec.Struct):
+    """The fields of `SourceOffset`, decoded fast."""
+
     topic: str
     partition: int
     offset: int
@@ -27,7 +29,7 @@ class _Head(msgspec.Struct):
     content_hash: str
     events_folded: int
     as_of: str
-    offsets: list[_Offset]
+    offsets: list[Offset]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -94,6 +95,11 @@ class LiveScore:
         """Take what has come, without waiting."""
         while self._table.poll():
             pass
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json` and the console."""
+        by_kind = {kind: asdict(tally.score()) for kind, tally in sorted(self.kinds.items())}
+        return {"score": asdict(self.all.score()), "score_by_kind": by_kind}
 
     def close(self) -> None:
         """Stop reading."""

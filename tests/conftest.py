@@ -33,8 +33,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevBroker]:
 
 @pytest.fixture
 def offline_settings(tmp_path: Path) -> Settings:
-    """Settings of a deployment of this test alone that needs no broker."""
-    return Settings(topic_prefix=f"t{uuid.uuid4().hex[:10]}.", data_dir=tmp_path / "data", currency="USD")
+    """Settings of a deployment of this test alone that needs no broker, its endpoints off."""
+    prefix = f"t{uuid.uuid4().hex[:10]}."
+    return Settings(topic_prefix=prefix, data_dir=tmp_path / "data", currency="USD", metrics_port=0)
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from streams.cli.main import build
+from streams.processes import PROCESS_BY_NAME
 from streams.settings import Settings, variable
 
 ROOT = Path(__file__).parent.parent
@@ -19,9 +22,23 @@ DOCKERFILE = (ROOT / "deploy" / "images" / "Dockerfile").read_text()
 
 
 def test_every_part_has_a_container() -> None:
-    parts = {"updater", "lake", "indexer", "planner", "worker", "settler", "console"}
-    assert parts <= set(OURS)
-    assert {name for name in parts if SERVICES[name]["command"] != ["run", name]} == set()
+    assert set(PROCESS_BY_NAME) <= set(OURS)
+    assert {name for name in PROCESS_BY_NAME if SERVICES[name]["command"] != ["run", name]} == set()
+    assert {name for name in PROCESS_BY_NAME if "/healthz" not in str(SERVICES[name]["healthcheck"])} == set()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_container_runs_a_command_that_there_is(name: str) -> None:
+    arguments = list(SERVICES[name]["command"])
+    command: Any = typer.main.get_command(build(arguments))
+    while hasattr(command, "commands"):
+        command = command.commands[arguments.pop(0)]
+    command.make_context(command.name, arguments)
+
+
+def test_the_console_container_looks_at_every_part() -> None:
+    urls = SERVICES["console"]["environment"]["TWINS_SCRAPE_URLS"].split(",")
+    assert sorted(urls) == sorted(f"http://{name}:9100" for name in PROCESS_BY_NAME)
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -20,8 +20,8 @@ from twin_store.affinity import (
     AffinityLevel,
 )
 from twin_store.catalogue import UNKNOWN, Catalogue
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.key_index import ABSENT
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 BASKETS_MIN = 5  # rarer skus have no row
 TOGETHER_MIN = 2

@@ -47,7 +47,6 @@ class Catalogue:
     def __init__(self, currency: str = "USD") -> None:
         self._digits = minor_digits(currency)
         self._index = KeyIndex()
-        self._skus: list[str] = []
         self._names: list[str] = []
         self._texts: dict[int, str] = {}
         self._codes = np.zeros((3, 16), dtype=np.int64)
@@ -113,11 +112,6 @@ class Catalogue:
         """Row of each sku key, ABSENT where unknown: int64 [n]."""
         return find_all(self._index.keys, self._index.rows, keys)
 
-    def sku_of(self, key: int) -> str | None:
-        """The sku with this key."""
-        row = self._index.row(key)
-        return self._skus[row] if row != ABSENT else None
-
     def name_of(self, key: int) -> str | None:
         """The name of the sku with this key, None when it is unknown or was deleted."""
         row = self._index.row(key)
@@ -132,13 +126,11 @@ class Catalogue:
         before = len(self._index)
         numbers = self._index.add(keys)
         self._reserve(len(self._index))
-        self._skus.extend("" for _ in range(len(self._index) - before))
         self._names.extend("" for _ in range(len(self._index) - before))
         codes: dict[tuple[str | None, str | None, str | None], tuple[int, int, int]] = {}
-        for number, (sku, name, section, item_type, brand, private, list_price) in zip(
+        for number, (_, name, section, item_type, brand, private, list_price) in zip(
             numbers.tolist(), rows, strict=True
         ):
-            self._skus[number] = sku
             self._names[number] = name
             group = (section, item_type, brand)
             if group not in codes:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.hashing import word_at
 from twin_store.messages.base import INSTANT_SECONDS_MAX, QUANTITY_MAX
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 FAILED = -1
 QUOTE, COMMA, COLON = 0x22, 0x2C, 0x3A

@@ -33,9 +33,8 @@ from twin_store.dna.layout import (
     SALE,
 )
 from twin_store.dna.receipts import contributions
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin
-from twin_store.messages.codec import BadMessage, epoch_seconds
+from twin_store.messages.codec import SECONDS_PER_DAY, BadMessage, epoch_seconds
 from twin_store.messages.decisions import QuestionKind
 from twin_store.symbols import KeyMemo
 

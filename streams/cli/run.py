@@ -26,6 +26,7 @@ def run(
     member: Annotated[
         str, typer.Option(help="Tells the processes of one kind apart: stable over restarts, never shared.")
     ] = "0",
+    as_json: Annotated[bool, typer.Option("--json", help="Log one JSON object a line.")] = False,
     parent: Annotated[
         int | None, typer.Option(hidden=True, help="Stop when this process is no longer the parent.")
     ] = None,
@@ -37,7 +38,10 @@ def run(
         signal.signal(number, lambda *_: stop.set())
     if parent is not None:
         threading.Thread(target=_watch, args=(parent, stop), name="parent", daemon=True).start()
-    process.run(load_settings(), stop, member)
+    settings = load_settings()
+    if as_json:
+        settings = settings.model_copy(update={"log_format": "json"})
+    process.run(settings, stop, member)
 
 
 def _watch(parent: int, stop: threading.Event) -> None:

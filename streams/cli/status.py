@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from streams.errors import TwinsError
-from streams.live_score import LiveScore, Score
+from streams.live_score import LiveScore
 from streams.live_view import Rates, screen
 from streams.overview import Observer
 from streams.settings import Settings, load_settings
@@ -27,31 +26,29 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     settings = load_settings()
     with contextlib.closing(Observer(settings)) as observer:
         seen = observer.look()
-    score: Score | None = None
-    kinds: dict[str, Score] = {}
-    if seen.reachable:
-        score, kinds = _scores(settings)
+    score = _score(settings) if seen.reachable else None
     if as_json:
-        scored = {kind: asdict(found) for kind, found in kinds.items()}
-        typer.echo(json.dumps(seen.as_json() | {"score": score and asdict(score), "score_by_kind": scored}))
+        scored = score.as_json() if score is not None else {"score": None, "score_by_kind": {}}
+        typer.echo(json.dumps(seen.as_json() | scored))
     else:
         from rich.console import Console
 
         if not seen.parts:
             typer.echo(f"nothing runs here (looked in {settings.data_dir / 'run'}); start it with `twins up`")
         width = None if sys.stdout.isatty() else 160
-        Console(width=width).print(screen(seen, Rates.between(None, seen), score, kinds))
+        kinds = {kind: tally.score() for kind, tally in score.kinds.items()} if score is not None else {}
+        overall = score.all.score() if score is not None else None
+        Console(width=width).print(screen(seen, Rates.between(None, seen), overall, kinds))
     if not (seen.reachable and seen.parts):
         raise typer.Exit(1)
 
 
-def _scores(settings: Settings) -> tuple[Score | None, dict[str, Score]]:
+def _score(settings: Settings) -> LiveScore | None:
+    """The score of all outcomes so far; None if Kafka does not answer."""
     try:
         found = LiveScore(settings)
     except TwinsError:
-        return None, {}
-    try:
+        return None
+    with contextlib.closing(found):
         found.load()
-    finally:
-        found.close()
-    return found.all.score(), {kind: tally.score() for kind, tally in found.kinds.items()}
+    return found

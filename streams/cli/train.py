@@ -25,7 +25,10 @@ def register(app: typer.Typer) -> None:
 
 
 def evidence(
-    until: Annotated[datetime, typer.Option(help="Nothing from this date on is read (UTC).")],
+    until: Annotated[
+        datetime | None,
+        typer.Option(help="Nothing from this date on is read (UTC); default: all, to the newest receipt."),
+    ] = None,
     lake: Annotated[str | None, typer.Option(help="The lake's URL; default: the deployment's.")] = None,
     models: Annotated[str | None, typer.Option(help="The registry's URL; default: the deployment's.")] = None,
     scale: Annotated[
@@ -42,7 +45,7 @@ def evidence(
     """Fit the evidence models of every question kind, calibrate and measure them on later weeks, publish a version."""
     from trainer.fit_evidence import Effort, fit_evidence, publish_evidence
     from trainer.registry import Registry
-    from trainer.tasks.history import History, NotEnoughHistoryError
+    from trainer.tasks.history import History, NotEnoughHistoryError, after_the_newest
     from twin_store.lake import Lake, LakeError
 
     settings = load_settings()
@@ -51,21 +54,18 @@ def evidence(
     def say(line: str) -> None:
         typer.echo(f"{time.monotonic() - began:6.1f} s  {line}", err=as_json)
 
-    until = until.replace(tzinfo=UTC)
     effort = Effort(seed=seed, threads=threads).times(scale)
     try:
-        history = History.from_lake(
-            Lake(lake or settings.lake), until, until - timedelta(weeks=SHELVES_WEEKS), say
-        )
+        events = Lake(lake or settings.lake)
+        end = after_the_newest(events) if until is None else until.replace(tzinfo=UTC)
+        history = History.from_lake(events, end, end - timedelta(weeks=SHELVES_WEEKS), say)
         fitted, metrics = fit_evidence(history, effort, say)
     except NotEnoughHistoryError as error:
         raise UsageError(str(error)) from None
     except LakeError as error:
         raise TwinsError(str(error)) from None
     created_at = format_instant(datetime.now(UTC))
-    manifest = publish_evidence(
-        Registry(models or settings.models), fitted, metrics, until, created_at, effort
-    )
+    manifest = publish_evidence(Registry(models or settings.models), fitted, metrics, end, created_at, effort)
     say(f"version {manifest.version} answers from now on")
     if as_json:
         print(json.dumps({"version": manifest.version, "metrics": manifest.metrics}, indent=2))

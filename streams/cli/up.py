@@ -21,12 +21,11 @@ from streams.live_score import LiveScore
 from streams.live_view import Rates, line, screen
 from streams.overview import Observer
 from streams.processes import PROCESS_BY_NAME, PROCESSES, process_called
-from streams.settings import Settings, kafka_client_config, load_settings
+from streams.settings import METRICS_PORT, Settings, kafka_client_config, load_settings
 from streams.supervisor import Supervisor
 from streams.telemetry import running_processes
 from streams.topic_admin import apply_topics
 
-METRICS_PORT = 19100  # the children's first port when the settings name none
 LOOK_EVERY_S = 1.0
 LINE_EVERY_S = 10.0
 ANSWER_TIMEOUT_S = 3.0
@@ -120,12 +119,18 @@ def broker_for(settings: Settings, say: Callable[[str], object]) -> Iterator[Non
 
 def _print_lines(settings: Settings, supervisor: Supervisor, stop: threading.Event, as_json: bool) -> None:
     before, printed = None, 0.0
-    with contextlib.closing(Observer(settings)) as observer:
+    with (
+        contextlib.closing(Observer(settings)) as observer,
+        contextlib.closing(LiveScore(settings)) as score,
+    ):
         while not stop.is_set():
             supervisor.tend()
             if time.monotonic() - printed >= LINE_EVERY_S:
                 seen = observer.look()
-                typer.echo(json.dumps(seen.as_json()) if as_json else line(seen, Rates.between(before, seen)))
+                score.poll()
+                rates = Rates.between(before, seen)
+                shown = json.dumps(seen.as_json() | score.as_json()) if as_json else None
+                typer.echo(shown or line(seen, rates, score.all.score()))
                 before, printed = seen, time.monotonic()
             stop.wait(LOOK_EVERY_S)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from pydantic import AwareDatetime, BaseModel, Field
+from starlette.middleware.base import RequestResponseEndpoint
 
 from streams.console.exposition import exposition
 from streams.console.state import ConsoleState
 from streams.errors import TwinsError, UsageError
 from streams.settings import Settings
+from streams.telemetry import Telemetry
 from twin_store.messages import Profile
 from twin_store.messages.base import Identifier
 from twin_store.messages.codec import epoch_seconds
@@ -34,8 +36,8 @@ class AskBody(BaseModel):
     at: AwareDatetime | None = None
 
 
-def build(settings: Settings, state: ConsoleState) -> FastAPI:
-    """The application over one state."""
+def build(settings: Settings, state: ConsoleState, telemetry: Telemetry) -> FastAPI:
+    """The application over one state, with the health and metrics of its process."""
     app = FastAPI(
         title="Shopping twins", docs_url="/api/docs", redoc_url=None, openapi_url="/api/openapi.json"
     )
@@ -48,9 +50,19 @@ def build(settings: Settings, state: ConsoleState) -> FastAPI:
     def index() -> str:
         return page
 
+    requests = telemetry.counter("requests", "Requests answered", ["status"])
+
+    @app.middleware("http")
+    async def count(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        requests.labels(response.status_code).inc()
+        return response
+
     @app.get("/healthz")
-    def healthz() -> dict[str, bool]:
-        return {"ok": True}
+    def healthz(response: Response) -> dict[str, bool]:
+        well, _ = telemetry.health()
+        response.status_code = 200 if well else 503
+        return {"ok": well}
 
     @app.get("/readyz")
     def readyz(response: Response) -> dict[str, bool]:

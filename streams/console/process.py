@@ -16,6 +16,7 @@ from streams.telemetry import Telemetry
 
 NAME = "console"
 POLL_S = 0.2
+BEAT_EVERY_S = 1
 STOP_TIMEOUT_S = 5
 
 
@@ -23,19 +24,25 @@ def run(settings: Settings, stop: threading.Event, telemetry: Telemetry | None =
     """Serve until `stop` is set. Raises `TwinsError` if the port is taken."""
     telemetry = telemetry or Telemetry(NAME, settings)
     listener = _listen(settings)
+
+    async def beat() -> None:
+        """Called by the loop that answers: a server that hangs falls silent."""
+        telemetry.beat()
+
     with contextlib.closing(ConsoleState(settings)) as state, listener:
         config = uvicorn.Config(
-            build(settings, state),
+            build(settings, state, telemetry),
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=STOP_TIMEOUT_S,
+            callback_notify=beat,
+            timeout_notify=BEAT_EVERY_S,
         )
         server = uvicorn.Server(config)
         # In a thread of its own uvicorn leaves the signals to us.
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name=NAME, daemon=True)
         thread.start()
         while thread.is_alive() and not stop.wait(POLL_S):
-            telemetry.beat()
             telemetry.ready(server.started)
         telemetry.ready(False)
         server.should_exit = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import TwinsError
@@ -17,7 +16,7 @@ from twin_store.messages import Profile
 
 if TYPE_CHECKING:
     from streams.asking import Answer, Asked
-    from streams.worker.products import LiveProducts
+    from streams.live_products import LiveProducts
 
 KEPT_S = 1.0
 
@@ -41,10 +40,7 @@ class ConsoleState:
             score = self._follow_score()
             found = seen.as_json() | {"rates": dict(self._rates.per_s)}
             if score is not None:
-                found["score"] = asdict(score.all.score())
-                found["score_by_kind"] = {
-                    kind: asdict(tally.score()) for kind, tally in sorted(score.kinds.items())
-                }
+                found |= score.as_json()
             return found
 
     def is_reachable(self) -> bool:
@@ -64,7 +60,7 @@ class ConsoleState:
     def ask(self, asked: Asked) -> Answer:
         """Answer a question. Raises `TwinsError`, and `ModuleNotFoundError` without the packages of a decider."""
         from streams.asking import ask
-        from streams.worker.products import LiveProducts
+        from streams.live_products import LiveProducts
 
         with self._asking:
             if asked.at is None and self._products is None:

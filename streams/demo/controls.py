@@ -16,10 +16,9 @@ from twin_store.batch_fold import fold, read
 from twin_store.dna.twin import Twin, rewind
 from twin_store.evidence import Question
 from twin_store.lake import Lake
-from twin_store.messages.codec import epoch_seconds
+from twin_store.messages.codec import SECONDS_PER_DAY, epoch_seconds
 
 STALE_DAYS = 7
-SECONDS_PER_DAY = 86_400
 TwinOf = Callable[[Settled], Twin]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from confluent_kafka import OFFSET_END, Message, TopicPartition
 
 from streams.kafka import consumer, partitions_of, read_to_end, topic_name
+from streams.live_profiles import Offset
 from streams.settings import Settings
 from streams.topics import PROFILES, TRANSACTIONS
 from twin_store.receipt_judge import ReceiptJudge
@@ -21,15 +22,9 @@ POLL_S = 0.1
 CHUNK = 500
 
 
-class _Offset(msgspec.Struct):
-    topic: str
-    partition: int
-    offset: int
-
-
 class _Profile(msgspec.Struct):
     customer_id: str
-    offsets: list[_Offset]
+    offsets: list[Offset]
 
 
 @dataclass

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from streams.dead_letters import Selection, origin_of, read_letters
 from streams.demo.cases import Cases
 from streams.demo.scores import Options
 from streams.live_profiles import LiveProfile, live_profiles
+from streams.machine import machine
 from streams.settings import Settings
 from streams.sources.chaos import ChaosReport
 from streams.sources.schedule import Published
@@ -82,20 +80,6 @@ def _example(profiles: Mapping[str, LiveProfile]) -> dict[str, str]:
 def percentile(values: np.ndarray, q: float) -> float | None:
     """A percentile, None of nothing."""
     return round(float(np.percentile(values, q)), 1) if len(values) else None
-
-
-def machine() -> str:
-    """The processor and how many of it there are."""
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return f"{os.cpu_count()} x {model}"
 
 
 def complaints(report: dict[str, Any]) -> list[str]:

@@ -10,19 +10,18 @@ from confluent_kafka import Message
 from streams.batch import Batch, Outbox, Source
 from streams.dead_letters import dead_letter_record
 from streams.decoding import FastDecoder
-from streams.kafka import Headers
 from streams.settings import Settings
 from streams.settler.metrics import SettlerMetrics
 from streams.settler.partition import PartitionState
-from streams.topics import DEAD_LETTERS, OUTCOMES, SETTLER_STATE, STATE
+from streams.topics import DEAD_LETTERS, OUTCOMES, SETTLER_STATE, STATE, Topic
 from twin_store.messages import Outcome, Prediction
-from twin_store.messages.base import format_instant
-from twin_store.messages.codec import BadMessage, instant_of
+from twin_store.messages.codec import BadMessage, instant_of, shared_headers
 from twin_store.messages.wire import struct_for
 from twin_store.outcomes import Settled, Unsettled, brier, settle, unsettled_of
 from twin_store.symbols import KeyMemo
 
 STAGE = "settler"
+SOURCE = "/twins/settler"
 LOOKS_MAX = 2_000  # answers looked at in one batch: a restart looks at all of them again
 NEEDED = (
     *("version", "query_id", "kind", "customer_id", "status", "as_of", "probabilities"),
@@ -49,7 +48,7 @@ class Settler:
         self._partitions: dict[int, PartitionState] = {}
         self._settled: list[tuple[Unsettled, Settled, float | None]] = []
 
-    def assigned(self, partition: int) -> None:
+    def assigned(self, partition: int, committed: Mapping[Topic, int]) -> None:
         """See `Handler`."""
         self._partitions[partition] = PartitionState(self._settings, self._reader, partition)
 
@@ -88,6 +87,7 @@ class Settler:
         """See `Handler`."""
         for state in self._partitions.values():
             state.book.committed()
+        self._metrics.batch_counts.committed()
         for answer, settled, score in self._settled:
             self._metrics.settled(answer, settled, score)
         self._settled.clear()
@@ -97,13 +97,14 @@ class Settler:
         """See `Handler`."""
         for state in self._partitions.values():
             state.book.aborted()
+        self._metrics.batch_counts.aborted()
         self._settled.clear()
 
     def _open(self, state: PartitionState, messages: list[Message], outbox: Outbox) -> None:
         for message in messages:
             try:
                 prediction = self._decode(message.value())
-                self._metrics.taken.labels(prediction.status).inc()
+                self._metrics.batch_counts.add(self._metrics.taken.labels(prediction.status))
                 if prediction.status != "answered":
                     continue
                 answer = unsettled_of(prediction, self._keys)
@@ -111,16 +112,16 @@ class Settler:
                     state.book.add(answer)
             except BadMessage as error:
                 outbox.send(DEAD_LETTERS, *dead_letter_record(message, STAGE, error))
-                self._metrics.dead.inc()
+                self._metrics.batch_counts.add(self._metrics.dead)
 
     def _settle(self, state: PartitionState, outbox: Outbox) -> None:
         """Look at what is due and publish what is settled."""
         reached = state.book.time.reached
-        headers = _headers()
+        headers = shared_headers(Outcome, SOURCE, datetime.now(UTC))
         for answer in state.book.due(LOOKS_MAX):
             if answer.as_of <= state.replica.erased_until(answer.customer_id):
                 state.book.remove(answer.query_id)
-                self._metrics.forgotten.inc()
+                self._metrics.batch_counts.add(self._metrics.forgotten)
                 continue
             settled = settle(answer, state.replica.twin(answer.customer_id), reached, self._grace)
             if isinstance(settled, int):
@@ -154,14 +155,3 @@ def outcome_of(answer: Unsettled, settled: Settled, score: float | None) -> Any:
         decider=answer.decider,
         decider_version=answer.decider_version,
     )
-
-
-def _headers() -> Headers:
-    """CloudEvents attributes that all outcomes of a batch share; the id of each is that of its query."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_source", b"/twins/settler"),
-        ("ce_type", Outcome.cloud_event_type().encode()),
-        ("ce_time", format_instant(datetime.now(UTC)).encode()),
-        ("content-type", b"application/json"),
-    ]

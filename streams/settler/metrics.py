@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from streams.telemetry import Telemetry
+from streams.telemetry import StagedCounts, Telemetry
 from twin_store.outcomes import Settled, Unsettled
 
 
@@ -10,6 +10,7 @@ class SettlerMetrics:
     """Counters and gauges of one settler; `score` is the mean Brier score by kind since the start."""
 
     def __init__(self, telemetry: Telemetry) -> None:
+        self.batch_counts = StagedCounts()
         self.taken = telemetry.counter("predictions", "Predictions read", ["status"])
         self.forgotten = telemetry.counter("forgotten", "Open answers dropped: their customer was erased")
         self.dead = telemetry.counter("dead_letters", "Predictions that could not be used")

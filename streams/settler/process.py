@@ -34,10 +34,7 @@ def run(
     def alive() -> None:
         telemetry.beat()
         telemetry.ready(bool(lane.partitions))
-
-    def counted(_: int, seconds: float) -> None:
-        metrics.batch.observe(seconds)
-        metrics.lag.set(sum(lane.lag(PREDICTIONS, partition) for partition in lane.partitions))
+        metrics.lag.set(lane.lag())
 
     lane = Lane(
         settings,
@@ -48,7 +45,7 @@ def run(
         settler,
         batch_max=BATCH_MAX,
         linger_ms=LINGER_MS,
-        on_batch=counted,
+        on_batch=lambda _, seconds: metrics.batch.observe(seconds),
         on_round=alive,
         followed={STATE: settler.follow_from},
     )

@@ -8,8 +8,9 @@ with Telemetry("updater", settings) as telemetry:
     telemetry.beat()
 """
 
-from streams.telemetry.logs import configure_logging, pseudonym
+from streams.telemetry.logs import configure_logging
 from streams.telemetry.process import Telemetry
 from streams.telemetry.run_files import RunningProcess, running_processes
+from streams.telemetry.staged import StagedCounts
 
-__all__ = ["RunningProcess", "Telemetry", "configure_logging", "pseudonym", "running_processes"]
+__all__ = ["RunningProcess", "StagedCounts", "Telemetry", "configure_logging", "running_processes"]

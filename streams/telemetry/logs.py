@@ -17,7 +17,6 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from streams.errors import UsageError
 from streams.settings import Settings
 from twin_store.messages.base import format_instant
 
@@ -27,18 +26,6 @@ SECRET_LENGTH_MIN = 4  # a shorter one would be cut out of ordinary words
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Without a key of the deployment's, ids can still be followed through the log of one process.
 _process_key = secrets.token_bytes(16)
-
-
-def pseudonym(settings: Settings, customer_id: str) -> str:
-    """A stand-in for a customer id: the same under the same key, and not to be undone without it.
-
-    Raises `UsageError` when the deployment has no `pseudonym_key`.
-    """
-    if settings.pseudonym_key is None:
-        raise UsageError(
-            "customer ids leave the system only as pseudonyms: set TWINS_PSEUDONYM_KEY to a secret"
-        )
-    return _keyed(settings.pseudonym_key.get_secret_value().encode(), customer_id)
 
 
 def configure_logging(process: str, settings: Settings) -> None:

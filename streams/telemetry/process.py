@@ -69,7 +69,7 @@ class Telemetry:
         configure_logging(self.process, self._settings)
         host = self._settings.bind_host
         if self._port is not None:
-            self._endpoint = Endpoint(host, self._port, self.registry, self._check_health, self._check_ready)
+            self._endpoint = Endpoint(host, self._port, self.registry, self.health, self.readiness)
         started_at = format_instant(datetime.now(UTC))
         self._run_file = RunFile(
             self._settings, RunningProcess(self.process, os.getpid(), host, self.port, started_at)
@@ -108,6 +108,17 @@ class Telemetry:
                     samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
         return samples
 
+    def health(self) -> tuple[bool, str]:
+        """What `/healthz` says: whether the loop is alive, and a word on it."""
+        if self._beat is None:
+            return True, "starting"
+        silent_s = time.monotonic() - self._beat
+        return silent_s < self._stalled_after_s, f"last round {silent_s:.1f} s ago"
+
+    def readiness(self) -> tuple[bool, str]:
+        """What `/readyz` says."""
+        return self._ready, "ready" if self._ready else "not ready"
+
     def __enter__(self) -> Telemetry:
         return self.start()
 
@@ -115,12 +126,3 @@ class Telemetry:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _check_health(self) -> tuple[bool, str]:
-        if self._beat is None:
-            return True, "starting"
-        silent_s = time.monotonic() - self._beat
-        return silent_s < self._stalled_after_s, f"last round {silent_s:.1f} s ago"
-
-    def _check_ready(self) -> tuple[bool, str]:
-        return self._ready, "ready" if self._ready else "not ready"

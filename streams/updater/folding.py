@@ -18,7 +18,9 @@ from twin_store.dna.layout import (
     ACCEPTED,
     CELL_COLUMNS,
     CLICK_COLUMNS,
+    EVENT_END,
     EVENT_SECOND,
+    EVENT_START,
     EVENT_TWIN,
     K_SECOND,
     LATE,
@@ -101,7 +103,7 @@ class Folded:
         claims: (customer, anonymous id, second) links to claim.
         asked: claims on twins of this partition.
         erased: by customer, until which second to forget her.
-        counted: events accepted, duplicates dropped.
+        accepted, duplicates, lines: events that counted, events dropped, the lines of receipts that counted.
     """
 
     touched: dict[str, Working] = field(default_factory=dict)
@@ -147,7 +149,6 @@ class Folder:
         for customer, end in zip(columns.customers, ends, strict=True):
             self._fold_receipts(customer, events[start:end], columns.lines, sources[start:end], messages)
             start = end
-        self.folded.lines += len(columns.lines)
 
     def _fold_receipts(
         self,
@@ -165,6 +166,8 @@ class Folder:
         twin = working.twin
         fresh, verdicts = accept(twin.head, twin.receipts, events, lines)
         self._count(verdicts, sources, messages)
+        counted = events[verdicts == ACCEPTED]
+        self.folded.lines += int((counted[:, EVENT_END] - counted[:, EVENT_START]).sum())
         if len(fresh):
             working.twin, moved, where = absorb_receipts_traced(twin, fresh)
             working.receipts.append(fresh)

@@ -1,7 +1,7 @@
 """What the updater does with a batch: fold it, render each touched twin once, write the changelog."""
 
 import time
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 
@@ -22,16 +22,17 @@ from streams.topics import (
     TRANSFERS,
     Topic,
 )
+from streams.updater import SOURCE
 from streams.updater.folding import Folded, Folder
 from streams.updater.identities import Identities
-from streams.updater.letters import Letters
+from streams.updater.letters import send_bad, send_late
 from streams.updater.partition import PartitionState
 from streams.updater.sku_partitions import SkuPartitions
 from twin_store.click_columns import ClickDecoder
 from twin_store.columns import ReceiptDecoder
 from twin_store.dna.profile import ProductNames, ProfileWriter, source_offsets
 from twin_store.messages import Profile
-from twin_store.messages.codec import BadMessage
+from twin_store.messages.codec import BadMessage, shared_headers
 from twin_store.product_statistics import deltas_of, split, write_statistics
 
 COMPANIONS = (CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE, PRODUCT_DELTAS)
@@ -66,14 +67,15 @@ class Updater:
         self._touched: list[PartitionState] = []
         self._sku_partitions = SkuPartitions(settings.partitions)
         self._position_at: dict[int, tuple[float, int]] = {}
-        self.letters = Letters()
-        self.totals = Folded()
-        self.profiles = 0
+        self._batch: Counter[str] = Counter()
+        self.totals: Counter[str] = Counter()  # what committed batches did, by the names of the metrics
         self.oldest_ms = 0  # when the batch's first event reached the broker; 0 if it has none
 
-    def assigned(self, partition: int) -> None:
+    def assigned(self, partition: int, committed: Mapping[Topic, int]) -> None:
         """See `Handler`."""
-        self._partitions[partition] = self._open_partition(partition)
+        state = self._partitions[partition] = self._open_partition(partition)
+        sources = {topic: offset for topic, offset in committed.items() if topic is not PRODUCT_DELTAS}
+        state.positions = {(topic_name(self._settings, t), partition): o for t, o in sources.items()}
 
     def revoked(self, partition: int) -> None:
         """See `Handler`."""
@@ -120,8 +122,12 @@ class Updater:
         """See `Handler`."""
         for state in self._touched:
             state.twins.adopt(self._position(state.number))
+            state.positions |= state.staged_positions
+            state.staged_positions = {}
         for state in self._ticking:
             state.products.committed()
+        self.totals.update(self._batch)
+        self._batch.clear()
         self._touched, self._ticking = [], []
 
     def aborted(self) -> None:
@@ -129,8 +135,13 @@ class Updater:
         for state in self._partitions.values():
             state.twins.discard()
             state.products.aborted()
-            state.positions.clear()  # they include what will be read again
+            state.staged_positions = {}
+        self._batch.clear()
         self._touched, self._ticking = [], []
+
+    def twins(self) -> int:
+        """Twins of the partitions held, those of ids that became a customer included."""
+        return sum(state.twins.count() for state in self._partitions.values())
 
     def hot(self) -> tuple[int, int]:
         """Twins decoded in memory, and the bytes of their tables."""
@@ -139,7 +150,8 @@ class Updater:
 
     def _fold(self, state: PartitionState, records: dict[Topic, list[Message]], outbox: Outbox) -> Folded:
         def set_aside(message: Message, error: BadMessage) -> None:
-            self.letters.bad(outbox, message, error)
+            send_bad(outbox, message, error)
+            self._batch["dead_letters"] += 1
 
         folder = Folder(self._receipts, self._clicks, state.twins, set_aside)
         steps = (
@@ -152,23 +164,25 @@ class Updater:
         for topic, step in steps:
             if messages := records.get(topic):
                 step(messages)
-                state.positions[(topic_name(self._settings, topic), state.number)] = next_offset(messages)
+                place = (topic_name(self._settings, topic), state.number)
+                state.staged_positions[place] = next_offset(messages)
         for message in records.get(PRODUCT_DELTAS, ()):
             state.products.take(message.value() or b"", next_offset([message]))
         for message in folder.folded.late:
-            self.letters.old(outbox, message)
-        self.totals.accepted += folder.folded.accepted
-        self.totals.duplicates += folder.folded.duplicates
-        self.totals.lines += folder.folded.lines
-        return folder.folded
+            send_late(outbox, message)
+        folded = folder.folded
+        self._batch.update(
+            lines=folded.lines, events=folded.accepted, duplicates=folded.duplicates, late=len(folded.late)
+        )
+        return folded
 
     def _publish(self, state: PartitionState, folded: Folded, outbox: Outbox) -> None:
         """Erasures; each touched twin once, its changelog record and its profile; then links."""
         twins = state.twins
         identities = Identities(twins, outbox)
         names = self._names()
-        offsets = source_offsets(state.positions)
-        headers = _shared_headers()
+        offsets = source_offsets(state.positions | state.staged_positions)
+        headers = shared_headers(Profile, SOURCE, datetime.now(UTC))
         for customer, until in folded.erased.items():
             identities.forget(customer, until)
         for customer, working in folded.touched.items():
@@ -183,7 +197,7 @@ class Updater:
                 continue
             content_hash, value = self._writer.write(customer, working.twin, names, twins.symbols, offsets)
             outbox.send(PROFILES, customer.encode(), value, [*headers, ("ce_id", content_hash.encode())])
-            self.profiles += 1
+            self._batch["profiles"] += 1
         for claim in folded.claims:
             identities.claim(*claim)
         for asked in folded.asked:
@@ -228,14 +242,3 @@ class Updater:
             position = self._end_offset(partition)
             self._position_at[partition] = (now, position)
         return position
-
-
-def _shared_headers() -> list[tuple[str, bytes]]:
-    """CloudEvents attributes that all profiles of a batch share; the id of each is its content hash."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_source", b"/twins/updater"),
-        ("ce_type", Profile.cloud_event_type().encode()),
-        ("ce_time", datetime.now(UTC).isoformat().encode()),
-        ("content-type", b"application/json"),
-    ]

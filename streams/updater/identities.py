@@ -10,19 +10,21 @@ Whoever has claimed others is not claimed any more, so links make no circles.
 import base64
 import logging
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
 
 from streams.batch import Outbox
-from streams.topics import ERASURE, PROFILES, TRANSFERS
+from streams.topics import ERASURE, PROFILES, TRANSFERS, Topic
+from streams.updater import SOURCE
 from streams.updater.folding import Working
 from twin_store.dna.binary import write_twin
 from twin_store.dna.forgetting import after, nameless
 from twin_store.dna.layout import C_SKU, R_SKU, V_KEY
 from twin_store.dna.twin import Twin
-from twin_store.messages import Erasure, Transfer
-from twin_store.messages.codec import epoch_seconds, instant_of
+from twin_store.messages import Erasure, Message, Transfer
+from twin_store.messages.codec import epoch_seconds, headers_for, instant_of
 from twin_store.store.twins import TwinStore
 
 REASON = "an id of a customer who is forgotten"
@@ -52,7 +54,7 @@ class Identities:
     def _forget_too(self, names: Iterable[str], until_second: int) -> None:
         for name in names:
             erasure = Erasure(customer_id=name, requested_at=instant_of(until_second), reason=REASON)
-            self._outbox.send(ERASURE, name.encode(), erasure.to_wire())
+            self._publish(ERASURE, name, erasure, erasure.requested_at)
 
     def claim(self, customer_id: str, anonymous_id: str, second: int) -> None:
         """Claim an id's twin for a customer, as her record of that second says; of a forgotten one forget the id."""
@@ -64,7 +66,7 @@ class Identities:
         claim = Transfer(
             kind="claim", from_id=customer_id, to_id=anonymous_id, occurred_at=instant_of(second)
         )
-        self._outbox.send(TRANSFERS, anonymous_id.encode(), claim.to_wire())
+        self._publish(TRANSFERS, anonymous_id, claim, claim.occurred_at)
 
     def settle(self, claim: Transfer) -> None:
         """Link an id to the customer who claims it, and hand its twin over; of two customers the first has it."""
@@ -73,7 +75,10 @@ class Identities:
             return
         owner = self._twins.forwarded_to(anonymous_id)
         if owner is None and self._twins.names(anonymous_id):
-            _log.warning("%s claims %s, who has claimed others: no link", claim.from_id, anonymous_id)
+            _log.warning(
+                "a customer claims an id that has claimed others: no link",
+                extra={"customer_id": claim.from_id, "anonymous_id": anonymous_id},
+            )
         elif owner is None:
             twin = self._twins.get(anonymous_id).twin
             self._send("partial", anonymous_id, claim.from_id, twin)
@@ -102,7 +107,10 @@ class Identities:
             partial=base64.b64encode(write_twin(nameless(partial), 0)).decode(),
             symbols=_symbols_of(partial, self._twins.symbols),
         )
-        self._outbox.send(TRANSFERS, to_id.encode(), transfer.to_wire())
+        self._publish(TRANSFERS, to_id, transfer, transfer.occurred_at)
+
+    def _publish(self, topic: Topic, key: str, message: Message, occurred_at: datetime) -> None:
+        self._outbox.send(topic, key.encode(), message.to_wire(), headers_for(message, SOURCE, occurred_at))
 
 
 def _symbols_of(twin: Twin, symbols: Mapping[int, str]) -> dict[int, str]:

@@ -19,21 +19,11 @@ class LateEventError(ValueError):
         )
 
 
-class Letters:
-    """Counts and sends what is set aside."""
+def send_bad(outbox: Outbox, message: Message, error: Exception) -> None:
+    """Set a record aside that does not fit its contract."""
+    outbox.send(DEAD_LETTERS, *dead_letter_record(message, STAGE, error))
 
-    def __init__(self) -> None:
-        self.dead = 0
-        self.late = 0
 
-    def bad(self, outbox: Outbox, message: Message, error: Exception) -> None:
-        """A record that does not fit its contract."""
-        key, value, headers = dead_letter_record(message, STAGE, error)
-        outbox.send(DEAD_LETTERS, key, value, headers)
-        self.dead += 1
-
-    def old(self, outbox: Outbox, message: Message) -> None:
-        """A record that came too late."""
-        key, value, headers = dead_letter_record(message, STAGE, LateEventError())
-        outbox.send(LATE, key, value, headers)
-        self.late += 1
+def send_late(outbox: Outbox, message: Message) -> None:
+    """Set a record aside that came too late."""
+    outbox.send(LATE, *dead_letter_record(message, STAGE, LateEventError()))

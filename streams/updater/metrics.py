@@ -20,7 +20,7 @@ class UpdaterMetrics:
         self._counters: dict[str, Counter] = {
             name: telemetry.counter(name, help)
             for name, help in (
-                ("lines", "Receipt lines folded"),
+                ("lines", "Lines of the receipts that counted"),
                 ("events", "Receipts, returns, voids and clicks that counted"),
                 ("duplicates", "Events that had counted already"),
                 ("late", "Events set aside as too late"),
@@ -34,6 +34,8 @@ class UpdaterMetrics:
         self._freshness = telemetry.histogram(
             "freshness_seconds", "From the arrival of a batch's first event at the broker to its commit"
         )
+        self._lag = telemetry.gauge("lag", "Records not folded yet")
+        self._twins = telemetry.gauge("twins", "Twins of the partitions held")
         self._hot = telemetry.gauge("hot_twins", "Twins decoded in memory")
         self._hot_bytes = telemetry.gauge("hot_twins_bytes", "Bytes of the twins decoded in memory")
         self._hot_at = 0.0
@@ -45,26 +47,18 @@ class UpdaterMetrics:
         if self._updater.oldest_ms:
             # Two clocks may differ by a little.
             self._freshness.observe(max(0.0, time.time() - self._updater.oldest_ms / 1000))
-        for name, total in self._totals().items():
-            self._counters[name].inc(total - self._counted[name])
+        for name, counter in self._counters.items():
+            total = self._updater.totals[name]
+            counter.inc(total - self._counted[name])
             self._counted[name] = total
 
-    def round(self) -> None:
-        """The loop went round, busy or not."""
+    def round(self, lag: int) -> None:
+        """The loop went round, busy or not, and so many records are behind it."""
+        self._lag.set(lag)
         now = time.monotonic()
         if now - self._hot_at > HOT_EVERY_S:
             twins, size = self._updater.hot()
+            self._twins.set(self._updater.twins())
             self._hot.set(twins)
             self._hot_bytes.set(size)
             self._hot_at = now
-
-    def _totals(self) -> dict[str, int]:
-        updater = self._updater
-        return {
-            "lines": updater.totals.lines,
-            "events": updater.totals.accepted,
-            "duplicates": updater.totals.duplicates,
-            "late": updater.letters.late,
-            "dead_letters": updater.letters.dead,
-            "profiles": updater.profiles,
-        }

@@ -12,12 +12,16 @@ from twin_store.store.twins import TwinStore
 
 @dataclass
 class PartitionState:
-    """What belongs to partition p. `positions` are next offsets by topic name, for the profiles."""
+    """What belongs to partition p.
+
+    `positions` are next offsets by topic name, for the profiles: those committed, and those of the batch in the making.
+    """
 
     number: int
     twins: TwinStore
     products: ProductLane
     positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    staged_positions: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @classmethod
     def open(cls, settings: Settings, number: int) -> "PartitionState":
@@ -28,6 +32,7 @@ class PartitionState:
         try:
             restore(settings, number, store)
             twins = TwinStore(store, settings.state_hot_twins_max)
+            twins.count()  # takes a while the first time: not while receipts wait
             return cls(number, twins, ProductLane(settings, number, store))
         except BaseException:
             store.close()

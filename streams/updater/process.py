@@ -31,7 +31,7 @@ def run(
 
     def alive() -> None:
         names.refresh()
-        metrics.round()
+        metrics.round(lane.lag())
         telemetry.beat()
         telemetry.ready(bool(lane.partitions))
 

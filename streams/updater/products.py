@@ -5,6 +5,7 @@ a crash reads them again. A tick comes every few seconds, and coalesces all that
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,11 +15,13 @@ import xxhash
 from streams.batch import Outbox
 from streams.settings import Settings
 from streams.topics import PRODUCTS, STATE
+from streams.updater import SOURCE
 from twin_store.messages.codec import (
     FIRST_MONDAY,
     SECONDS_PER_DAY,
     instant_of,
     minor_digits,
+    shared_headers,
     to_money,
     week_of_day,
 )
@@ -133,11 +136,13 @@ class ProductLane:
     def _publish(self, outbox: Outbox, statistics: Statistics, changed: np.ndarray) -> None:
         tables = [rows_between(t, changed) for t in (statistics.weekly, statistics.prices, statistics.stores)]
         newest_monday = int(statistics.weekly[:, W_DAY].max()) if len(statistics.weekly) else FIRST_MONDAY
+        headers = shared_headers(ProductStatistics, SOURCE, datetime.now(UTC))
         for key, weekly, prices, stores in zip(changed.tolist(), *tables, strict=True):
             if len(weekly) or len(stores):
                 sku = self._symbols[key]
                 message = self._message(sku, weekly, prices, stores, newest_monday)
-                outbox.send(PRODUCTS, sku.encode(), _encode(message))
+                event_id = f"{sku}@{self._revision}".encode()
+                outbox.send(PRODUCTS, sku.encode(), _encode(message), [*headers, ("ce_id", event_id)])
 
     def _message(
         self, sku: str, weekly: np.ndarray, prices: np.ndarray, stores: np.ndarray, newest_monday: int

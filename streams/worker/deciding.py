@@ -95,5 +95,5 @@ def _decide(
         if len(inputs) > 1:
             return [decision for each in inputs for decision in _decide(decider, [each], metrics)]
         _log.exception("the decider fails at a %s question", inputs[0].question.kind)
-        metrics.failed.inc()
+        metrics.batch_counts.add(metrics.failed)
         return [Refusal(f"the decider failed: {type(error).__name__}: {error}"[:500])]

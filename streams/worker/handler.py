@@ -11,19 +11,18 @@ from confluent_kafka import Message
 from streams.batch import Batch, Outbox, Source
 from streams.dead_letters import dead_letter_record
 from streams.decoding import FastDecoder
-from streams.kafka import Headers
+from streams.live_products import LiveProducts
 from streams.settings import Settings
-from streams.topics import DEAD_LETTERS, PREDICTIONS, QUERIES, STATE, WORKER_STATE
+from streams.topics import DEAD_LETTERS, PREDICTIONS, QUERIES, STATE, WORKER_STATE, Topic
 from streams.worker.deciding import answer
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
 from streams.worker.partition import PartitionState, Waiting
-from streams.worker.products import LiveProducts
 from twin_store.messages import Prediction, Query
-from twin_store.messages.base import format_instant
-from twin_store.messages.codec import BadMessage, epoch_seconds
+from twin_store.messages.codec import BadMessage, epoch_seconds, shared_headers
 
 STAGE = "worker"
+SOURCE = "/twins/worker"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -48,7 +47,7 @@ class Worker:
         self._partitions: dict[int, PartitionState] = {}
         self._sent: list[Any] = []
 
-    def assigned(self, partition: int) -> None:
+    def assigned(self, partition: int, committed: Mapping[Topic, int]) -> None:
         """See `Handler`."""
         self._partitions[partition] = PartitionState(self._settings, self._reader, partition)
 
@@ -89,6 +88,7 @@ class Worker:
         """See `Handler`."""
         for state in self._partitions.values():
             state.committed()
+        self._metrics.batch_counts.committed()
         self._metrics.published(self._sent)
         self._metrics.held.set(sum(len(state.held) for state in self._partitions.values()))
         self._sent = []
@@ -97,6 +97,7 @@ class Worker:
         """See `Handler`."""
         for state in self._partitions.values():
             state.aborted()
+        self._metrics.batch_counts.aborted()
         self._sent = []
 
     def _take_in(self, state: PartitionState, messages: list[Message], outbox: Outbox) -> None:
@@ -106,11 +107,11 @@ class Worker:
                 query = self._decode(message.value())
             except BadMessage as error:
                 outbox.send(DEAD_LETTERS, *dead_letter_record(message, STAGE, error))
-                self._metrics.dead.inc()
+                self._metrics.batch_counts.add(self._metrics.dead)
                 continue
             waiting = Waiting(query, epoch_seconds(query.as_of), message.offset() or 0, now)
             if not state.add(waiting):
-                self._metrics.repeated.inc()
+                self._metrics.batch_counts.add(self._metrics.repeated)
 
     def _answer(self, state: PartitionState, ready: list[Waiting]) -> list[Any]:
         """The most urgent first, so many at a time that none of them waits long for the others."""
@@ -124,7 +125,7 @@ class Worker:
         return predictions
 
     def _publish(self, state: PartitionState, predictions: list[Any], outbox: Outbox) -> None:
-        headers = _headers()
+        headers = shared_headers(Prediction, SOURCE, datetime.now(UTC))
         for prediction in predictions:
             query_id: str = prediction.query_id
             state.answered.add(query_id)
@@ -133,14 +134,3 @@ class Worker:
         for slot, block in state.answered.changes():
             outbox.send(WORKER_STATE, slot, block, partition=state.number)
         self._sent += predictions
-
-
-def _headers() -> Headers:
-    """CloudEvents attributes that all predictions of a batch share; the id of each is that of its query."""
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_source", b"/twins/worker"),
-        ("ce_type", Prediction.cloud_event_type().encode()),
-        ("ce_time", format_instant(datetime.now(UTC)).encode()),
-        ("content-type", b"application/json"),
-    ]

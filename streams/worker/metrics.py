@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from streams.telemetry import Telemetry
+from streams.telemetry import StagedCounts, Telemetry
 
 BATCH_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500)
 
@@ -11,6 +11,7 @@ class WorkerMetrics:
     """Counters and histograms of one worker."""
 
     def __init__(self, telemetry: Telemetry) -> None:
+        self.batch_counts = StagedCounts()
         self._predictions = telemetry.counter("predictions", "Predictions published", ["kind", "status"])
         self._degraded = telemetry.counter("degraded", "Of those the ones that lacked something")
         self._latency = telemetry.histogram("latency_seconds", "From raising a query to its answer")
@@ -22,8 +23,8 @@ class WorkerMetrics:
         self._batch = telemetry.histogram("batch_seconds", "Handling and committing a batch")
         self._sizes = telemetry.histogram("batch_queries", "Queries answered in a batch", buckets=BATCH_SIZES)
 
-    def batch(self, seconds: float) -> None:
-        """A batch was handled."""
+    def batch(self, _records: int, seconds: float) -> None:
+        """A batch was committed."""
         self._batch.observe(seconds)
 
     def published(self, predictions: list[Any]) -> None:

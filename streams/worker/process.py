@@ -4,13 +4,13 @@ import contextlib
 import threading
 
 from streams.lane import Lane
+from streams.live_products import LiveProducts
 from streams.settings import Settings
 from streams.telemetry import Telemetry
 from streams.topics import QUERIES, STATE
 from streams.worker.handler import Worker
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
-from streams.worker.products import LiveProducts
 
 NAME = "worker"
 
@@ -34,10 +34,7 @@ def run(
         def alive() -> None:
             telemetry.beat()
             telemetry.ready(bool(lane.partitions))
-
-        def counted(_: int, seconds: float) -> None:
-            metrics.batch(seconds)
-            metrics.lag.set(sum(lane.lag(QUERIES, partition) for partition in lane.partitions))
+            metrics.lag.set(lane.lag())
 
         lane = Lane(
             settings,
@@ -48,7 +45,7 @@ def run(
             worker,
             batch_max=settings.worker_batch_max,
             linger_ms=settings.worker_linger_ms,
-            on_batch=counted,
+            on_batch=metrics.batch,
             on_round=alive,
             followed={STATE: worker.follow_from},
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.twin_store.dna.oracle import Click, Event, Line
 from twin_store.dna.layout import RETURN_DAYS
-from twin_store.dna.rows import SECONDS_PER_DAY
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 START_DAY = 17_000
 DELAY_DAYS_MAX = 10  # arrival behind event time, below the lateness that the fold forgives

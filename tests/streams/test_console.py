@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +15,9 @@ from prometheus_client import generate_latest
 
 from streams.broker import free_port
 from streams.console import process
+from streams.console.app import build
 from streams.console.exposition import exposition
+from streams.console.state import ConsoleState
 from streams.errors import TwinsError
 from streams.kafka import Publisher
 from streams.overview import parse
@@ -114,3 +118,19 @@ def test_a_port_that_is_taken_is_named(offline_settings: Settings) -> None:
         settings = offline_settings.model_copy(update={"console_port": taken.getsockname()[1]})
         with pytest.raises(TwinsError, match="TWINS_CONSOLE_PORT"):
             process.run(settings, threading.Event())
+
+
+def test_a_console_whose_loop_hangs_is_not_healthy(offline_settings: Settings) -> None:
+    telemetry = Telemetry("console", offline_settings, stalled_after_s=0.0)
+
+    async def health() -> tuple[int, int]:
+        transport = httpx.ASGITransport(build(offline_settings, state, telemetry))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            before = await client.get("/healthz")
+            telemetry.beat()
+            after = await client.get("/healthz")
+        return before.status_code, after.status_code
+
+    with contextlib.closing(ConsoleState(offline_settings)) as state:
+        assert asyncio.run(health()) == (200, 503)
+    assert telemetry.snapshot()['twins_console_requests_total{status="503"}'] == 1

@@ -62,3 +62,18 @@ def test_running_processes_are_seen_with_their_lag(settings: Settings) -> None:
     assert seen.as_json()["latencies"]["answer_ms_p50"] is None
     assert observer.look().parts == []
     observer.close()
+
+
+def test_parts_of_other_machines_are_looked_at_where_the_settings_say(offline_settings: Settings) -> None:
+    with Telemetry("worker", offline_settings, port=0) as telemetry:
+        telemetry.gauge("held", "x").set(4)
+        telemetry.ready()
+        urls = f"http://localhost:{telemetry.port}, http://127.0.0.1:9"
+        settings = offline_settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "scrape_urls": urls})
+        with contextlib.closing(Observer(settings)) as observer:
+            seen = observer.look()
+            assert observer.metrics()["twins_worker_held"] == 4
+    assert [(part.name, part.state) for part in seen.parts] == [
+        ("localhost", "ready"),
+        ("127.0.0.1", "silent"),
+    ]

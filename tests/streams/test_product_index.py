@@ -71,8 +71,7 @@ def test_a_reader_follows_vectors_statistics_and_removals(deployment: Settings) 
     reader = IndexReader(deployment, "planner")
     reader.start()
     try:
-        until(lambda: reader.is_ready)
-        assert [hit.sku for hit in reader.retrieval.similar_to("2", 5)] == ["1"]
+        until(lambda: [hit.sku for hit in reader.retrieval.similar_to("2", 5)] == ["1"])
         assert [hit.sku for hit in reader.index.search(UNIT[1], 5, ProductFilter(stocked_at="s1"))] == ["1"]
         publish(deployment, statistics("1", 2, "3.50", ["s2"]), statistics("2", 3, "1.00", ["s2"]))
         in_band = ProductFilter(stocked_at="s2", price_min=300)

@@ -18,9 +18,9 @@ import pytest
 from pydantic import SecretStr
 
 from streams.broker import free_port
-from streams.errors import TwinsError, UsageError
+from streams.errors import TwinsError
 from streams.settings import Settings
-from streams.telemetry import RunningProcess, Telemetry, configure_logging, pseudonym, running_processes
+from streams.telemetry import RunningProcess, StagedCounts, Telemetry, configure_logging, running_processes
 from streams.telemetry.endpoint import Endpoint
 from streams.telemetry.run_files import run_folder
 
@@ -171,13 +171,26 @@ def test_logs_hold_no_secret_and_no_customer_id(
             3,
         )
         assert "ValueError" in row["exception"]
-        assert key is None or row["customer_id"] == pseudonym(settings, "c-17")
+        assert len(row["customer_id"]) == 24
 
 
-def test_pseudonyms_need_a_key_and_depend_on_it(offline_settings: Settings) -> None:
-    with pytest.raises(UsageError, match="TWINS_PSEUDONYM_KEY"):
-        pseudonym(offline_settings, "c1")
-    one, other = (offline_settings.model_copy(update={"pseudonym_key": SecretStr(key)}) for key in ("a", "b"))
-    names = {pseudonym(settings, customer) for settings in (one, other) for customer in ("c1", "c2")}
-    assert len(names) == 4
-    assert pseudonym(one, "c1") == pseudonym(one, "c1")
+def test_pseudonyms_depend_on_the_key_alone(
+    offline_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def name(key: str) -> str:
+        update = {"log_format": "json", "pseudonym_key": SecretStr(key)}
+        return str(json.loads(logged(offline_settings.model_copy(update=update), monkeypatch))["customer_id"])
+
+    assert name("a") == name("a") != name("b")
+
+
+def test_counts_of_a_batch_are_metrics_once_it_is_committed(offline_settings: Settings) -> None:
+    telemetry = Telemetry("worker", offline_settings)
+    dead, counts = telemetry.counter("dead", "x"), StagedCounts()
+    counts.add(dead, 5)
+    counts.aborted()
+    counts.add(dead)
+    assert telemetry.snapshot()["twins_worker_dead_total"] == 0
+    counts.committed()
+    counts.committed()
+    assert telemetry.snapshot()["twins_worker_dead_total"] == 1

@@ -13,7 +13,7 @@ from tests.trainer.small_town import OPENING
 from trainer.fit_evidence import Effort, fit_evidence, publish_evidence
 from trainer.fitted import DECIDER, FLOOR, MATCHED, Fitted
 from trainer.registry import Registry
-from trainer.tasks.history import History, NotEnoughHistoryError
+from trainer.tasks.history import History, NotEnoughHistoryError, after_the_newest
 from twin_store.lake import Lake
 
 
@@ -75,6 +75,11 @@ def test_the_command_trains_from_the_lake(tmp_path: Path, town_lake: Lake) -> No
     assert Registry(str(tmp_path / "models")).current(DECIDER) == said["version"]
     assert 0 < said["metrics"]["purchase"][MATCHED]["auc"] < 1
     assert "receipt lines" in result.stderr
+
+
+def test_all_receipts_are_read_unless_a_date_is_given(town_lake: Lake) -> None:
+    end = after_the_newest(town_lake)
+    assert History.from_lake(town_lake, end, end).lines["second"].max() == end.timestamp() - 1
 
 
 @pytest.mark.parametrize(("until", "reason"), [("2023-06-01", "no receipts before 2023-06-01")])

@@ -34,7 +34,6 @@ def test_an_item_is_found_by_its_key() -> None:
         [item("a", section="DAIRY", item_type="WHOLE", brand="X", private_label=True, list_price="2.50")]
     )
     assert facts_of(catalogue, "a") == ("DAIRY", "DAIRY / WHOLE", "X", 1, 250.0)
-    assert catalogue.sku_of(key_of("a")) == "a"
     assert catalogue.name_of(key_of("a")) == "A"
     assert row_of(catalogue, "b") == ABSENT
     assert catalogue.name_of(key_of("b")) is None

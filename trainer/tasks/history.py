@@ -111,6 +111,16 @@ class History:
         )
 
 
+def after_the_newest(lake: Lake) -> datetime:
+    """The second after the newest receipt. Raises `NotEnoughHistoryError` if there is none."""
+    newest = lake.scan_transactions().select(pl.col("occurred_at").max()).collect().item()
+    if newest is None:
+        raise NotEnoughHistoryError(
+            f"the lake at {lake.log.storage.url} holds no receipts: replay or ingest some first"
+        )
+    return datetime.fromtimestamp(int(newest.timestamp()) + 1, UTC)
+
+
 def _load_lines(lake: Lake, until: datetime) -> pl.DataFrame:
     receipt = ("customer_id", "transaction_id", "kind", "store_id", "channel", "original_transaction_id")
     source = ("topic", "partition", "offset")

@@ -10,7 +10,7 @@ import numpy as np
 
 from trainer.tasks.cases import Case
 from trainer.tasks.shop import Shop
-from twin_store.dna.rows import SECONDS_PER_DAY
+from twin_store.messages.codec import SECONDS_PER_DAY
 from twin_store.messages.decisions import Environment, QuestionKind, Subject
 
 POSITIVES_MAX = 3  # of one trip: more would be one customer's evidence again

@@ -8,8 +8,7 @@ import polars as pl
 
 from trainer.tasks.history import History
 from trainer.tasks.replay import keys_of
-from twin_store.dna.rows import SECONDS_PER_DAY
-from twin_store.messages.codec import FIRST_MONDAY, week_of_day
+from twin_store.messages.codec import FIRST_MONDAY, SECONDS_PER_DAY, week_of_day
 
 LONG_WEEKS, SHORT_WEEKS = 8, 2  # popularity is matched over both: one alone would betray what is rising
 SOLD_MIN = 1  # lines over the long window for a product to count as on sale

@@ -15,10 +15,9 @@ from trainer.tasks.table import Table, build_table
 from trainer.tasks.vouchers import campaign_rates
 from twin_store.affinity import Affinity
 from twin_store.catalogue import Catalogue
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.evidence import EvidenceReader, Products
 from twin_store.market import Market
-from twin_store.messages.codec import FIRST_MONDAY
+from twin_store.messages.codec import FIRST_MONDAY, SECONDS_PER_DAY
 
 BLOCK_DAYS = 28  # affinity is fitted anew for each block of cases, on what came before the block
 WARM_UP_DAYS = 56  # no cases before this much history

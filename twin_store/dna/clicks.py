@@ -25,7 +25,8 @@ from twin_store.dna.layout import (
     SESSION_DAYS,
     VIEW,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY, contains, order_by_two
+from twin_store.dna.rows import contains, order_by_two
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 
 @njit(cache=True, nogil=True)

@@ -32,10 +32,9 @@ from twin_store.dna.reading import (
     visits_by_key,
     window_totals,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin
 from twin_store.key_index import KeyIndex
-from twin_store.messages.codec import day_text, instant_of, minor_digits, to_money
+from twin_store.messages.codec import SECONDS_PER_DAY, day_text, instant_of, minor_digits, to_money
 from twin_store.messages.decisions import SourceOffset
 from twin_store.messages.profiles import (
     Activity,

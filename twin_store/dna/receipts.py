@@ -60,7 +60,8 @@ from twin_store.dna.layout import (
     VISIT_COLUMNS,
     VOID,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY, contains
+from twin_store.dna.rows import contains
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 FIRST_MONDAY = 4  # 1970-01-05
 EXACT_BELOW = 2**61

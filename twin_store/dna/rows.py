@@ -6,7 +6,8 @@ A table is a C-contiguous int64 array [rows, columns] sorted by its first two co
 import numpy as np
 from numba import njit
 
-SECONDS_PER_DAY = 86_400
+from twin_store.messages.codec import SECONDS_PER_DAY
+
 LEAST = int(np.iinfo(np.int64).min)
 MIX = 0x1E3779B97F4A7C15  # spreads days over the slots of a hash table; odd
 

@@ -36,7 +36,8 @@ from twin_store.dna.layout import (
     VISIT_COLUMNS,
 )
 from twin_store.dna.receipts import accept, contributions, has_reversal
-from twin_store.dna.rows import SECONDS_PER_DAY, add_up, empty, group_end, union
+from twin_store.dna.rows import add_up, empty, group_end, union
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 FOREVER = 2**62
 

@@ -31,8 +31,8 @@ from twin_store.dna.layout import (
     V_NET,
     V_RECEIPTS,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.key_index import ABSENT, find
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 WINDOW_DAYS = 7 * READ_WEEKS
 MONTH_DAYS = 28

@@ -19,7 +19,6 @@ from twin_store.dna.layout import (
     V_RECEIPTS,
 )
 from twin_store.dna.receipts import FIRST_MONDAY
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.evidence.history import (
     HOUSEHOLD_COLUMNS,
     RUN_CARTS,
@@ -48,6 +47,7 @@ from twin_store.evidence.names import (
 from twin_store.evidence.products import P_OWN_BRAND, P_PRICE, cosine, lift, pair_count, write_product
 from twin_store.key_index import ABSENT, find, find_all
 from twin_store.market import MarketTables, listing_key_compiled
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 # What the environment says of a candidate; NaN where it says nothing.
 E_PRICE, E_DISPLAY, E_MAILER = range(3)

@@ -7,7 +7,7 @@ major version and refuses any other major version.
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -105,6 +105,3 @@ class Part(BaseModel):
     """A nested part of a message."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
-
-
-JsonObject = dict[str, Any]

@@ -58,11 +58,17 @@ def place_of(location: tuple[int | str, ...]) -> str | None:
 
 def headers_for(message: Message, source: str, occurred_at: datetime) -> list[tuple[str, str | bytes | None]]:
     """CloudEvents attributes for Kafka's binary content mode."""
+    return [("ce_id", uuid.uuid4().hex.encode()), *shared_headers(type(message), source, occurred_at)]
+
+
+def shared_headers(
+    model: type[Message], source: str, occurred_at: datetime
+) -> list[tuple[str, str | bytes | None]]:
+    """The CloudEvents attributes that messages of one kind and moment share; each adds its `ce_id`."""
     return [
         ("ce_specversion", b"1.0"),
-        ("ce_id", uuid.uuid4().hex.encode()),
         ("ce_source", source.encode()),
-        ("ce_type", message.cloud_event_type().encode()),
+        ("ce_type", model.cloud_event_type().encode()),
         ("ce_time", format_instant(occurred_at).encode()),
         ("content-type", b"application/json"),
     ]

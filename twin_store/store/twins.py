@@ -59,6 +59,8 @@ class TwinStore:
         self._staged: dict[str, Stored] = {}
         self._staged_symbols: dict[int, str] = {}
         self._changes: dict[bytes, bytes | None] = {}
+        self._count: int | None = None
+        self._staged_count = 0
         self._load_side_tables()
 
     def _load_side_tables(self) -> None:
@@ -109,6 +111,7 @@ class TwinStore:
     def stage(self, customer_id: str, before: Stored, twin: Twin, delta: Delta | None) -> None:
         """Stage a twin's next state. `delta` is what turned `before` into it; None writes the twin whole."""
         sequence = before.sequence + 1
+        self._staged_count += before.sequence < 0
         if delta is None:
             sequence += -sequence % SLOTS
         if sequence % SLOTS == 0:
@@ -127,6 +130,7 @@ class TwinStore:
 
     def stage_erasure(self, customer_id: str, until_second: int) -> None:
         """Forget a twin and refuse what happened up to `until_second`; and the links and names from up to then."""
+        self._staged_count -= self.get(customer_id).sequence >= 0
         for slot in range(SLOTS):
             self._changes[twin_key(customer_id, slot)] = None
         self._changes[grave_key(customer_id)] = str(until_second).encode()
@@ -171,12 +175,14 @@ class TwinStore:
                 self._hot.pop(customer_id, None)
             else:
                 self._keep_hot(customer_id, stored)
-        self._staged = {}
+        if self._count is not None:
+            self._count += self._staged_count
+        self._staged, self._staged_count = {}, 0
         self._changes = {}
 
     def discard(self) -> None:
         """The transaction was aborted: nothing staged has happened."""
-        self._staged = {}
+        self._staged, self._staged_count = {}, 0
         self._changes = {}
         self._staged_symbols = {}
         self._load_side_tables()
@@ -212,6 +218,15 @@ class TwinStore:
     def position(self) -> int:
         """The next changelog offset to read."""
         return self._store.position()
+
+    def count(self) -> int:
+        """How many twins there are. The first call reads all of them, later ones know what was adopted since.
+
+        Who follows a changelog by `replicate` must not ask.
+        """
+        if self._count is None:
+            self._count = sum(key[-1] == 0 for key, _ in self._store.scan(TWIN))
+        return self._count
 
     def hot_bytes(self) -> int:
         """Bytes of the decoded twins' tables."""

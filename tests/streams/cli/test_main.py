@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -30,6 +32,27 @@ def test_every_command_explains_itself(name: str) -> None:
     shown = CliRunner().invoke(cli.build([name]), [name, "--help"])
     assert shown.exit_code == 0, shown.output
     assert "Usage:" in shown.output
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_has_json(name: str) -> None:
+    root: Any = typer.main.get_command(cli.build([name]))
+    without = [
+        command.name
+        for command in commands(root.commands[name])
+        if not any("--json" in parameter.opts for parameter in command.params)
+    ]
+    assert without == []
+
+
+def commands(command: Any) -> Iterator[Any]:
+    """The command, or all commands of the group."""
+    inside = getattr(command, "commands", None)
+    if inside is None:
+        yield command
+        return
+    for each in inside.values():
+        yield from commands(each)
 
 
 def test_the_list_shows_every_command_and_imports_none(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from streams.broker import free_port
-from streams.cli.up import METRICS_PORT, parse_processes, with_metrics
+from streams.cli.up import parse_processes, with_metrics
 from streams.errors import UsageError
 from streams.processes import PROCESSES
-from streams.settings import Settings
+from streams.settings import METRICS_PORT, Settings
 from streams.telemetry import running_processes
 from tests.streams.running import eventually
 
@@ -65,7 +65,7 @@ def test_up_runs_a_broker_and_the_processes_until_it_is_told_to_stop(
     assert seen["reachable"]
     assert (second.returncode, "runs already: lake" in second.stderr) == (2, True)
     assert code == 0, output.read_text()
-    assert all("parts" in json.loads(row) for row in output.read_text().splitlines())
+    assert all({"parts", "score"} <= set(json.loads(row)) for row in output.read_text().splitlines())
     assert running_processes(settings) == []
     assert not (settings.data_dir / "broker" / "broker.pid").exists()
     gone = subprocess.run([*twins, "status"], env=environment, capture_output=True, text=True, check=False)

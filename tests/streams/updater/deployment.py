@@ -1,8 +1,7 @@
 """A deployment in one thread and without a broker: the real handler between topics that are lists.
 
 Batches are cut anywhere; a transaction is committed, aborted, or dies before or after its commit; a member's disk may
-be lost. Only the lane and Kafka itself are replaced here; their tests are `tests/streams/test_lane.py` and
-`tests/chaos`.
+be lost. Only the lane and Kafka itself are replaced here; their tests are in `tests/chaos`.
 """
 
 from __future__ import annotations
@@ -82,7 +81,8 @@ class Deployment:
         self.updater = Updater(self.settings, self._end, self._names, self._open)
         self._next = dict(self._committed)
         for partition in range(self.settings.partitions):
-            self.updater.assigned(partition)
+            committed = {t: o for (t, p), o in self._committed.items() if p == partition and o}
+            self.updater.assigned(partition, committed)
 
     def publish(self, topic: Topic, key: str, message: Contract | bytes | None) -> None:
         """Append a record to the partition of its key."""

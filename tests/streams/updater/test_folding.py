@@ -14,9 +14,11 @@ from streams.topics import (
     DEAD_LETTERS,
     ERASURE,
     LATE,
+    PRODUCTS,
     PROFILES,
     STATE,
     TRANSACTIONS,
+    TRANSFERS,
     Topic,
 )
 from tests.retail import at
@@ -75,7 +77,8 @@ def test_duplicates_are_counted_and_publish_nothing(shop: Deployment) -> None:
         shop.publish(TRANSACTIONS, "anna", receipt)
     shop.drain()
     assert len(shop.records(PROFILES)) == 1
-    assert (shop.updater.totals.accepted, shop.updater.totals.duplicates) == (1, 3)
+    assert (shop.updater.totals["events"], shop.updater.totals["duplicates"]) == (1, 3)
+    assert shop.updater.totals["lines"] == 2, "those of the repeats were not folded"
 
 
 def test_what_is_late_goes_to_the_late_topic_and_the_rest_goes_on(shop: Deployment) -> None:
@@ -89,7 +92,7 @@ def test_what_is_late_goes_to_the_late_topic_and_the_rest_goes_on(shop: Deployme
     assert letter["origin_offset"] == 1
     assert "14 days" in str(letter["reason"])
     assert shop.newest(PROFILES)["anna"]["events_folded"] == 3
-    assert shop.updater.letters.late == 1
+    assert shop.updater.totals["late"] == 1
 
 
 IN_TWO_DAYS = instant_of(CLOCK + 2 * 86_400)
@@ -251,3 +254,56 @@ def test_clicks_of_a_session_are_counted_by_whoever_they_are_about(shop: Deploym
     profiles = shop.newest(PROFILES)
     assert {name: p["dna"]["funnel"]["view"] for name, p in profiles.items()} == {"visitor": 4, "anna": 1}
     assert profiles["visitor"]["dna"]["funnel"]["sessions"] == 1
+
+
+def test_what_an_aborted_batch_did_is_not_counted(shop: Deployment) -> None:
+    shop.publish(TRANSACTIONS, "anna", sale(0, ["milk"], "anna"))
+    shop.publish(TRANSACTIONS, "anna", b"{")
+    for _ in range(2):
+        shop.transact(shop.batch(10), "aborted")
+    assert not shop.updater.totals.total()
+    shop.drain()
+    assert shop.updater.totals == {
+        "lines": 1, "events": 1, "profiles": 1, "dead_letters": 1, "duplicates": 0, "late": 0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("fate", ["aborted", "killed before", "killed after"])
+def test_a_profile_names_all_its_sources_whatever_happened_before(shop: Deployment, fate: str) -> None:
+    shop.publish(TRANSACTIONS, "anna", sale(0, ["milk"], "anna"))
+    shop.drain()
+    shop.publish(CLICKSTREAM, "anna", view(1, 1, customer_id="anna"))
+    shop.transact(shop.batch(10), fate)
+    shop.publish(CUSTOMERS, "anna", customer("anna", 2, age="30"))
+    shop.drain()
+    prefix = shop.settings.topic_prefix
+    profile = decode(Profile, shop.records(PROFILES)[-1].value)
+    assert {(o.topic.removeprefix(prefix), o.offset) for o in profile.offsets} == {
+        ("retail.transactions", 1),
+        ("retail.clickstream", 1),
+        ("retail.customers", 1),
+    }
+
+
+def test_everything_with_a_typed_body_carries_cloud_event_headers(shop: Deployment) -> None:
+    shop.publish(CLICKSTREAM, "cookie", view(1, 1, "cookie"))
+    shop.publish(TRANSACTIONS, "anna", sale(0, ["milk"], "anna"))
+    shop.publish(TRANSACTIONS, "anna", sale(40, ["milk"], "anna"))
+    shop.publish(TRANSACTIONS, "anna", b"{")
+    shop.publish(CUSTOMERS, "anna", customer("anna", 1, "cookie"))
+    shop.drain()
+    shop.publish(TRANSACTIONS, "anna", sale(1, ["milk"], "anna", number="late"))
+    shop.publish(ERASURE, "anna", erasure("anna", 50))
+    shop.drain()
+    sent_by_it = (PROFILES, PRODUCTS, TRANSFERS, ERASURE, LATE, DEAD_LETTERS)
+    for topic in sent_by_it:
+        assert topic.message is not None
+        bodies = [record for record in shop.records(topic) if record.value is not None]
+        if topic is ERASURE:
+            bodies = [record for record in bodies if record.key != b"anna"]
+        assert bodies, topic.name
+        for record in bodies:
+            headers = dict(record.headers)
+            assert headers["ce_type"] == topic.message.cloud_event_type().encode()
+            assert headers["ce_source"] == b"/twins/updater"
+            assert headers["ce_id"]

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from streams.product_names import product_names
 from streams.settings import Settings
 from streams.topic_admin import apply_topics
 from streams.topics import PRODUCTS, PROFILES, TRANSACTIONS
 from streams.updater import names as names_module
 from streams.updater import products as products_module
-from streams.updater.names import LiveNames, product_names
+from streams.updater.names import LiveNames
 from tests.streams.catalogue_feed import item, publish, statistics, until
 from tests.streams.updater.deployment import Deployment
 from tests.streams.updater.messages import sale

@@ -11,6 +11,7 @@ import pytest
 
 from streams.broker import DevBroker
 from streams.kafka import Publisher, read_to_end, topic_name
+from streams.live_products import LiveProducts
 from streams.settings import Settings
 from streams.sources.complete_journey import CompleteJourney
 from streams.sources.record import Record
@@ -19,7 +20,6 @@ from streams.topic_admin import apply_topics
 from streams.topics import DEAD_LETTERS, ERASURE, PROFILES, QUERIES, STATE, TRANSACTIONS
 from streams.updater import process as updater
 from streams.worker import process as worker
-from streams.worker.products import LiveProducts
 from tests.streams.answers import Receipt, receipts_of
 from tests.streams.models import publish_model
 from tests.streams.queries import (

@@ -28,8 +28,8 @@ from twin_store.dna.layout import (
     RETURN_DAYS,
     SESSION_DAYS,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin, fold_clicks, fold_receipts
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 START_DAY = 17_000
 SKUS = (-(2**63), -5, 3, 11, 2**63 - 1)

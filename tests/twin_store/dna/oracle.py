@@ -17,7 +17,7 @@ from twin_store.dna.layout import (
     SESSION_DAYS,
     VIEW,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 LINES, UNITS, NET, DISCOUNT, COUPON, DEAL, COUPON_LINES, PRICED = range(MEASURES)
 SHARED = (UNITS, NET, DISCOUNT, COUPON)  # what a partial return takes back in proportion

@@ -7,8 +7,9 @@ from tests.twin_store.dna.histories import START_DAY, fold
 from tests.twin_store.dna.oracle import Click
 from twin_store.dna.binary import Delta, apply_delta, read_delta, read_twin, write_delta, write_twin
 from twin_store.dna.layout import CLICK_COLUMNS, RECEIPT_COLUMNS, VIEW
-from twin_store.dna.rows import SECONDS_PER_DAY, empty
+from twin_store.dna.rows import empty
 from twin_store.dna.twin import Twin, fold_about, merge, rewind
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 SECOND = START_DAY * SECONDS_PER_DAY
 messages = st.lists(st.tuples(st.binary(min_size=1, max_size=3), st.integers(1, 4)), min_size=1, max_size=6)

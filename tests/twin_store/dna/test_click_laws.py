@@ -28,8 +28,9 @@ from twin_store.dna.layout import (
     SESSION_DAYS,
     VIEW,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY, empty
+from twin_store.dna.rows import empty
 from twin_store.dna.twin import Twin, fold_clicks, merge, rewind
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 MANY = settings(max_examples=200, deadline=None)
 

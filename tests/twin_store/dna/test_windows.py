@@ -28,8 +28,8 @@ from twin_store.dna.layout import (
     RETURN_DAYS,
     VIEW,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.dna.twin import Twin, fold_receipts, merge, rewind
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 MANY = settings(max_examples=200, deadline=None)
 Happened = list[Event | Click]

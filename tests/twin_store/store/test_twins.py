@@ -13,8 +13,9 @@ from tests.twin_store.dna.histories import START_DAY, click_table
 from tests.twin_store.dna.oracle import Click
 from twin_store.dna.binary import Delta
 from twin_store.dna.layout import RECEIPT_COLUMNS, VIEW
-from twin_store.dna.rows import SECONDS_PER_DAY, empty
+from twin_store.dna.rows import empty
 from twin_store.dna.twin import Twin, fold_about, fold_clicks
+from twin_store.messages.codec import SECONDS_PER_DAY
 from twin_store.store.base import Change, StateStore
 from twin_store.store.keys import GRAVE, LINK, NAMES, SLOTS, TWIN, customer_of, twin_key
 from twin_store.store.memory import MemoryStore
@@ -130,6 +131,31 @@ def test_twins_that_went_cold_are_read_again_as_they_were() -> None:
         assert twins.hot_count() <= 3
     assert {name: digest(twins, name) for name in names} == truth
     assert twins.hot_bytes() == sum(twins.get(name).twin.nbytes() for name in names[-3:])
+
+
+def test_twins_are_counted_through_commits_aborts_and_erasures() -> None:
+    store = MemoryStore()
+    twins = TwinStore(store, hot_max=1)
+
+    def agrees(count: int) -> bool:
+        return twins.count() == reopened(store).count() == count
+
+    assert agrees(0)
+    for number, name in enumerate("abab"):
+        look(twins, name, number)
+    assert agrees(0), "nothing is committed"
+    commit(twins)
+    assert agrees(2)
+    look(twins, "c", 9)
+    twins.stage_erasure("a", 1)
+    twins.discard()
+    assert agrees(2)
+    twins.stage_erasure("a", 1)
+    look(twins, "a", 10, whole=True)
+    twins.stage_erasure("b", 1)
+    twins.stage_erasure("nobody", 1)
+    commit(twins)
+    assert agrees(1)
 
 
 def test_a_batch_may_be_larger_than_what_stays_hot() -> None:
