@@ -116,7 +116,8 @@ def preferences(cells: np.ndarray, as_of_day: int, products: Products) -> Prefer
         Groups(codes[level, :k], lines[level, :k], ratios[level, 0, :k], ratios[level, 1, :k])
         for level, k in enumerate(counts.tolist())
     )
-    return Preferences(*numbers.tolist(), sections, types, brands)
+    tier, index, lift = numbers.tolist()
+    return Preferences(tier, index, lift, sections, types, brands)
 
 
 @njit(cache=True, nogil=True)
