@@ -5,10 +5,10 @@ from typing import Self
 
 import numpy as np
 
-from trainer.calibration import sigmoid
 from trainer.deciders.base import NO, YES, Decision, DecisionInput, Refusal
 from trainer.fitted import DECIDER, Fitted
 from trainer.heads import Head
+from trainer.newton import sigmoid
 from trainer.registry import Registry, RegistryError
 from twin_store.evidence import EvidenceReader, Products, Question, UnanswerableQuestion, named
 from twin_store.messages.decisions import QuestionKind
@@ -88,7 +88,7 @@ class EvidenceDecider:
             end = start + len(row)
             said = probabilities[start:end]
             evidence = [named(head.kind, numbers) for numbers in row]
-            answers[place] = Decision(said, raw[start:end], _choice(question, said), evidence)
+            answers[place] = Decision(said, raw[start:end], _choice(question, said), evidence, head.degraded)
             start = end
 
 
