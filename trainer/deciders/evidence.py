@@ -13,6 +13,10 @@ from trainer.registry import Registry, RegistryError
 from twin_store.evidence import EvidenceReader, Products, Question, UnanswerableQuestion, named
 from twin_store.messages.decisions import QuestionKind
 
+NO_HEAD = (
+    "has no model of"  # in the refusal of a kind that the history it was trained on had too few cases of
+)
+
 
 class EvidenceDecider:
     """See `Decider`. One version over the products that are handed in, which may change as it goes."""
@@ -59,7 +63,7 @@ class EvidenceDecider:
         for (kind, matched), places in by_head.items():
             head = self._fitted.head(kind, matched)
             if head is None:
-                reason = f"version {self._version} has no model of {kind}; train on a history with such cases"
+                reason = f"version {self._version} {NO_HEAD} {kind}; train on a history with such cases"
                 answers.update(dict.fromkeys(places, Refusal(reason)))
             else:
                 self._decide_together(head, [(place, batch[place]) for place in places], answers)
