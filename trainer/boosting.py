@@ -35,17 +35,27 @@ def available() -> bool:
 
 
 class Boosted:
-    """A fitted booster. `text` is all of it; `threads` are used to predict."""
+    """A fitted booster. `text` is all of it; `threads` are used to predict.
+
+    Without LightGBM it can still be kept and handed on, but it does not answer: see `is_usable`.
+    """
 
     def __init__(self, text: str, threads: int = 1) -> None:
-        import lightgbm
-
         self.text = text
         self._threads = threads
-        self._booster = lightgbm.Booster(model_str=text)
+        self._booster: Any = None
+        if available():
+            import lightgbm
+
+            self._booster = lightgbm.Booster(model_str=text)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can score here."""
+        return self._booster is not None
 
     def scores(self, evidence: np.ndarray) -> np.ndarray:
-        """Log odds [n]."""
+        """Log odds [n]. Only where it is usable."""
         return np.asarray(self._booster.predict(evidence, raw_score=True, num_threads=self._threads))
 
 

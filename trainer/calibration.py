@@ -9,17 +9,11 @@ from typing import Any, Self
 import numpy as np
 
 from trainer.evaluation import log_loss
+from trainer.newton import least_log_loss, sigmoid
 
 ISOTONIC_OUTCOMES_MIN = 400  # with fewer YES (or NO) a step function follows the noise
 KNOTS_MAX = 60
-NEWTON_STEPS = 50
 RIDGE = 1e-3
-SCORE_MAX = 30.0
-
-
-def sigmoid(scores: np.ndarray) -> np.ndarray:
-    """Log odds to probabilities."""
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(scores, -SCORE_MAX, SCORE_MAX))))
 
 
 @dataclass(frozen=True)
@@ -111,15 +105,7 @@ def _platt(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple
     design = np.stack((scores, np.ones(len(scores))), axis=1)
     wanted = np.array([1.0, 0.0])
     ridge = RIDGE * weights.sum() * np.array([1.0, 1e-6])
-    found = wanted.copy()
-    for _ in range(NEWTON_STEPS):
-        probabilities = sigmoid(design @ found)
-        gradient = design.T @ (weights * (probabilities - labels)) + ridge * (found - wanted)
-        curvature = (design * (weights * probabilities * (1 - probabilities))[:, None]).T @ design
-        step = np.linalg.solve(curvature + np.diag(ridge + 1e-9), gradient)
-        found = found - np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() < 1e-8:
-            break
+    found = least_log_loss(design, labels, weights, ridge, wanted)
     return max(float(found[0]), 0.05), float(found[1])
 
 

@@ -21,14 +21,14 @@ from trainer.tasks.floor import floor
 from trainer.tasks.history import History, NotEnoughHistoryError, day_of
 from trainer.tasks.table import Table
 from trainer.tasks.vouchers import voucher_cases
-from trainer.tasks.workshop import Workshop
+from trainer.tasks.workshop import WARM_UP_DAYS, Workshop
+from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.messages.decisions import QuestionKind
 
-CALIBRATE_SHARE, MEASURE_SHARE = (
-    0.15,
-    0.1,
-)  # of the rows, the last ones in order of time; the others are fitted on
+# Of the rows, the last ones in order of time; the others are fitted on.
+CALIBRATE_SHARE, MEASURE_SHARE = 0.15, 0.1
 LABELS_MIN = 100
+SPAN_DAYS_MIN = 14  # from first to last case: in less, what is measured is the weekday, not later weeks
 REFIT_BELOW = 20_000  # rows: where data is scarce, what was calibrated and measured on is not wasted
 Drawn = tuple[QuestionKind, str]
 
@@ -81,7 +81,8 @@ def fit_evidence(
         )
     if not heads:
         raise NotEnoughHistoryError(
-            f"no kind of question has {LABELS_MIN} labels of both outcomes before {day_of(history.until)}; "
+            f"no kind of question has {LABELS_MIN} labels of both outcomes, from {SPAN_DAYS_MIN} days or more, "
+            f"before {day_of(history.until)} (the first {WARM_UP_DAYS} days only teach what is usual); "
             "replay or ingest more receipts, or choose a later date"
         )
     return Fitted(heads, workshop.affinity(history.until)), metrics
@@ -130,7 +131,9 @@ def publish_evidence(
 
 def _fit_head(workshop: Workshop, cases: list[Case], effort: Effort) -> tuple[Head, dict[str, Any]]:
     table = workshop.table(cases)
-    fit, calibrate, last = _by_time(table)
+    fit, calibrate, last = split_by_time(table)
+    if len(np.unique(table.labels[last])) < 2:
+        raise ValueError("the rows to measure on have one outcome only")
     head = Head.fit(table.where(fit), table.where(calibrate), effort.seed, effort.threads)
     measured: dict[str, Any] = dict(measure(head, table.where(last)))
     asked_last = set(table.seconds[last].tolist())
@@ -142,13 +145,16 @@ def _fit_head(workshop: Workshop, cases: list[Case], effort: Effort) -> tuple[He
     return head, measured
 
 
-def _by_time(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Masks of the rows to fit, calibrate and measure on; no moment is in two.
+def split_by_time(table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks of the rows to fit, calibrate and measure on, earliest first; no moment is in two.
 
     Raises:
-        ValueError: if there are fewer than three moments.
+        ValueError: if the rows are of too few moments, or of too few days.
     """
     moments, counts = np.unique(table.seconds, return_counts=True)
+    days = int(moments[-1] - moments[0]) // SECONDS_PER_DAY
+    if days < SPAN_DAYS_MIN:
+        raise ValueError(f"its cases span {days} days; {SPAN_DAYS_MIN} are needed to measure on later weeks")
     if len(moments) < 3:
         raise ValueError("its cases are of too few moments to split by time")
     from_end = np.cumsum(counts[::-1]) / len(table)

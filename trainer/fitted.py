@@ -35,8 +35,9 @@ class Fitted:
 
     @property
     def kinds(self) -> tuple[QuestionKind, ...]:
-        """The kinds that were fitted."""
-        return tuple(dict.fromkeys(kind for kind, _ in self.heads))
+        """The kinds that were fitted, always in the same order: it is part of a version's files and so of its hash."""
+        fitted = {kind for kind, _ in self.heads}
+        return tuple(kind for kind in get_args(QuestionKind) if kind in fitted)
 
     def to_files(self) -> dict[str, bytes]:
         """File name to content: text, JSON and plain arrays."""

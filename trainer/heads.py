@@ -2,6 +2,8 @@
 
 The score is the log odds of LightGBM, of logistic regression, or their mean, whichever foretold the calibration
 slice best. Where several options may be true at once a curve calibrates, where exactly one is a temperature.
+
+The logistic model has a calibration of its own beside, so that it can answer alone where LightGBM is missing.
 """
 
 import json
@@ -19,17 +21,25 @@ from twin_store.messages.decisions import QuestionKind
 
 ONE_IS_TRUE: tuple[QuestionKind, ...] = ("basket_completion", "trip_choice")
 MIXES = (0.0, 0.5, 1.0)  # share of the booster in the score
+NO_LIGHTGBM = "LightGBM is not installed here: answered by the logistic model"
 
 
 @dataclass(frozen=True)
 class Head:
-    """A fitted head. `mix` is the booster's share in the score; `boosted` is None where that is 0."""
+    """A fitted head.
+
+    Attributes:
+        mix: the booster's share in the score; `boosted` is None where that is 0.
+        calibration: of the mixed score.
+        logistic_calibration: of the logistic model's score alone.
+    """
 
     kind: QuestionKind
     logistic: Logistic
     boosted: Boosted | None
     mix: float
     calibration: Curve | Temperature
+    logistic_calibration: Curve | Temperature
 
     @classmethod
     def fit(cls, rows: Table, later: Table, seed: int, threads: int = 1) -> Self:
@@ -46,26 +56,35 @@ class Head:
         boosted = None if models[1] is None else models[1].scores(later.evidence)
         mix = _best_mix(logistic, boosted, later)
         calibration = _calibrate(_mixed(logistic, boosted, mix), later)
-        return cls(rows.kind, models[0], models[1] if mix > 0 else None, mix, calibration)
+        alone = _calibrate(logistic, later)
+        return cls(rows.kind, models[0], models[1] if mix > 0 else None, mix, calibration, alone)
 
     def refitted(self, rows: Table, seed: int, threads: int = 1) -> Self:
-        """The same mix and calibration over models fitted anew on these rows."""
+        """The same mix and calibrations over models fitted anew on these rows."""
         logistic, boosted = _fit_models(rows, seed, threads)
-        mix = self.mix if boosted is not None else 0.0
-        return replace(self, logistic=logistic, boosted=boosted if mix > 0 else None, mix=mix)
+        if boosted is None or self.mix == 0:
+            alone = self.logistic_calibration
+            return replace(self, logistic=logistic, boosted=None, mix=0.0, calibration=alone)
+        return replace(self, logistic=logistic, boosted=boosted)
+
+    @property
+    def degraded(self) -> str | None:
+        """Why the answers are not those that were chosen when it was fitted, None if they are."""
+        return NO_LIGHTGBM if self.boosted is not None and not self.boosted.is_usable else None
 
     def scores(self, evidence: np.ndarray) -> np.ndarray:
         """Log odds before calibration [n]."""
-        if self.boosted is None:
+        if self.boosted is None or self.degraded:
             return self.logistic.scores(evidence)
         boosted = self.boosted.scores(evidence)
         return boosted if self.mix == 1 else _mixed(self.logistic.scores(evidence), boosted, self.mix)
 
     def probabilities(self, scores: np.ndarray, cases: np.ndarray) -> np.ndarray:
         """Calibrated [n]; rows of one case stand together."""
-        if isinstance(self.calibration, Temperature):
-            return self.calibration.apply(scores, cases)
-        return self.calibration.apply(scores)
+        calibration = self.logistic_calibration if self.degraded else self.calibration
+        if isinstance(calibration, Temperature):
+            return calibration.apply(scores, cases)
+        return calibration.apply(scores)
 
     def to_files(self, name: str) -> dict[str, bytes]:
         """File name to content."""
@@ -74,6 +93,7 @@ class Head:
             "mix": self.mix,
             "logistic": self.logistic.to_json(),
             "calibration": self.calibration.to_json(),
+            "logistic_calibration": self.logistic_calibration.to_json(),
         }
         files = {f"{name}.json": json.dumps(described).encode()}
         if self.boosted is not None:
@@ -92,6 +112,7 @@ class Head:
             None if text is None else Boosted(text, threads),
             described["mix"],
             calibrate(described["calibration"]),
+            calibrate(described["logistic_calibration"]),
         )
 
 

@@ -8,11 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from trainer.calibration import sigmoid
+from trainer.newton import least_log_loss
 
 L2 = 10.0  # in rows: how strongly coefficients are drawn to 0
-NEWTON_STEPS = 25
-STEP_MIN = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,7 @@ class Logistic:
         weights = weights / weights.mean()
         penalty = np.full(design.shape[1], l2)
         penalty[-1] = 1e-6
-        found = model.coefficients
-        for _ in range(NEWTON_STEPS):
-            probabilities = sigmoid(design @ found)
-            gradient = design.T @ (weights * (probabilities - labels)) + penalty * found
-            curvature = (design * (weights * probabilities * (1 - probabilities))[:, None]).T @ design
-            step = np.linalg.solve(curvature + np.diag(penalty), gradient)
-            found = found - step
-            if np.abs(step).max() < STEP_MIN:
-                break
+        found = least_log_loss(design, labels, weights, penalty, model.coefficients)
         return cls(centre, scale, found)
 
     def scores(self, evidence: np.ndarray) -> np.ndarray:

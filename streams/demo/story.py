@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from streams.demo.campaign_desk import CampaignDesk
 from streams.demo.cases import Cases
 from streams.demo.controls import controls
 from streams.demo.freshness import FreshnessWatch
@@ -30,6 +31,7 @@ from twin_store.messages.codec import instant_of
 
 LEARNING = ("updater", "lake", "indexer")
 DECIDING = ("planner", "worker", "settler")
+PROMOTED_FROM = 3  # sales of a product: of what hardly sells, no display says anything, and there are many
 CHAOS = Chaos(duplicates=0.1, out_of_order=0.2, late_s=7 * 86_400, poison=0.01, seed=11)
 
 
@@ -69,22 +71,24 @@ def tell(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
     stage = Stage(folder, say)
     journey = CompleteJourney()
     measured = Measured()
+    sold = _skus_sold(journey, plan)
     with stage:
         stage.start(LEARNING)
-        _replay_past(stage, plan, journey, measured)
+        _replay_past(stage, plan, journey, sold, measured)
         _train(stage, plan)
-        _stream_live(stage, plan, journey, measured)
+        _stream_live(stage, plan, journey, sold, measured)
         report = _judge(stage, measured)
     report |= {"customers": plan.customers, "live_speed": round(plan.speed), "phases_s": stage.phases}
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 
-def _replay_past(stage: Stage, plan: Plan, journey: CompleteJourney, measured: Measured) -> None:
+def _replay_past(
+    stage: Stage, plan: Plan, journey: CompleteJourney, sold: Counter[bytes], measured: Measured
+) -> None:
     name = f"the past: {plan.customers} customers until {plan.train_until:%Y-%m-%d}, as fast as it goes"
     with stage.phase(name):
         records = journey.records(until=plan.train_until, customers=plan.customers, displays=False)
-        sold = _skus_sold(journey, plan)
         stage.wait_until_ready(["updater", "lake"])
         began = time.monotonic()
         measured.past = publish(stage.settings, (r for r in records if _is_wanted(r, sold)))
@@ -105,18 +109,25 @@ def _train(stage: Stage, plan: Plan) -> None:
         stage.wait_until_ready(DECIDING)
 
 
-def _stream_live(stage: Stage, plan: Plan, journey: CompleteJourney, measured: Measured) -> None:
+def _stream_live(
+    stage: Stage, plan: Plan, journey: CompleteJourney, sold: Counter[bytes], measured: Measured
+) -> None:
     name = f"live until {plan.until:%Y-%m-%d}, {plan.speed:,.0f} times real time, with faults"
     with stage.phase(name), FreshnessWatch(stage.settings) as watch:
         measured.chaos = ChaosReport()
         weeks = journey.records(
-            from_=plan.train_until, until=plan.until, customers=plan.customers, displays=False
+            from_=plan.train_until,
+            until=plan.until,
+            customers=plan.customers,
+            promoted=[sku.decode() for sku, times in sold.items() if times >= PROMOTED_FROM],
         )
+        desk = CampaignDesk(stage.settings, plan.train_until + (plan.until - plan.train_until) / 2)
         news = (record for record in weeks if record.topic is not CATALOG)
 
         def progress(done: Published) -> None:
             stage.check()
             if done.last_at is not None:
+                desk.tick(done.last_at)
                 stage.say_how_far(f"{instant_of(done.last_at):%Y-%m-%d}")
 
         measured.live = publish(
@@ -150,8 +161,8 @@ def _draw(folder: Path, options: Options) -> None:
     )
 
 
-def _is_wanted(record: Record, sold: frozenset[bytes]) -> bool:
-    return record.topic is not CATALOG or record.key in sold
+def _is_wanted(record: Record, sold: Counter[bytes]) -> bool:
+    return record.topic is not CATALOG or (record.key or b"") in sold
 
 
 class _Line(msgspec.Struct):
@@ -162,12 +173,10 @@ class _Receipt(msgspec.Struct):
     lines: list[_Line]
 
 
-def _skus_sold(journey: CompleteJourney, plan: Plan) -> frozenset[bytes]:
-    """What these customers ever buy: the rest of the catalogue would only take time to embed."""
+def _skus_sold(journey: CompleteJourney, plan: Plan) -> Counter[bytes]:
+    """How often these customers ever buy what: the rest of the catalogue would only take time to embed."""
     parse = msgspec.json.Decoder(_Receipt).decode
-
-    def skus() -> Iterator[bytes]:
-        for record in journey.records(until=plan.until, customers=plan.customers, topics=(TRANSACTIONS,)):
-            yield from (line.sku.encode() for line in parse(record.value or b"").lines)
-
-    return frozenset(skus())
+    sold: Counter[bytes] = Counter()
+    for record in journey.records(until=plan.until, customers=plan.customers, topics=(TRANSACTIONS,)):
+        sold.update(line.sku.encode() for line in parse(record.value or b"").lines)
+    return sold

@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
+import xxhash
+
 from streams.errors import UsageError
 from streams.sources.poison import corrupt, poison_kinds
 from streams.sources.record import Record
@@ -56,7 +58,7 @@ class Chaos:
 @dataclass
 class ChaosReport:
     """Exact counts of what was injected. `delayed` were held back, `overtaken` are those of them that arrived
-    after a record of a later time; `poison` counts by kind."""
+    after a record of a later time; `poison` counts by kind, `poisoned` are the `fingerprint`s of those messages."""
 
     records: int = 0
     duplicates_at_once: int = 0
@@ -64,11 +66,17 @@ class ChaosReport:
     delayed: int = 0
     overtaken: int = 0
     poison: Counter[str] = field(default_factory=Counter)
+    poisoned: set[str] = field(default_factory=set)
 
     @property
     def duplicates(self) -> int:
         """All duplicates."""
         return self.duplicates_at_once + self.duplicates_later
+
+
+def fingerprint(value: bytes) -> str:
+    """Tells a message's bytes from any others."""
+    return xxhash.xxh3_128_hexdigest(value)
 
 
 def parse_chaos(text: str) -> Chaos:
@@ -153,6 +161,7 @@ def _copies(
         kind = kinds[serial % len(kinds)]  # in turn, so that every kind is met
         report.poison[kind] += 1
         body = corrupt(kind, record.topic, record.value, serial)
+        report.poisoned.add(fingerprint(body))
         yield at, _uncounted(record)._replace(value=body), False
 
 

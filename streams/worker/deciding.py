@@ -80,9 +80,14 @@ def _decided(decider: Decider, asked: list[Asked], by: Author, metrics: WorkerMe
     return [
         rejected(a.query, by, now, decision.reason)
         if isinstance(decision, Refusal)
-        else answered(a.query, decision, by, now, a.twin.content_hash(), a.degraded)
+        else answered(a.query, decision, by, now, a.twin.content_hash(), _both(a.degraded, decision.degraded))
         for a, decision in zip(asked, decisions, strict=True)
     ]
+
+
+def _both(of_twin: str | None, of_model: str | None) -> str | None:
+    """All that an answer lacks, in one sentence."""
+    return "; ".join(filter(None, (of_twin, of_model))) or None
 
 
 def _decide(

@@ -33,4 +33,4 @@ def _head(kind: QuestionKind, bias: float) -> Head:
     coefficients = np.array([*weights, *(0.0 for _ in names), bias])
     logistic = Logistic(np.zeros(len(names)), np.ones(len(names)), coefficients)
     calibration = Temperature(1.0) if kind in ONE_IS_TRUE else Curve(slope=1.0, offset=0.0)
-    return Head(kind, logistic, None, 0.0, calibration)
+    return Head(kind, logistic, None, 0.0, calibration, calibration)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from streams.cli.main import build
 from tests.trainer.small_town import OPENING
+from trainer.evaluation import ECE_BINS
 from trainer.fit_evidence import Effort, fit_evidence, publish_evidence
 from trainer.fitted import DECIDER, FLOOR, MATCHED, Fitted
 from trainer.registry import Registry
@@ -33,6 +34,15 @@ def test_every_kind_is_answered_much_better_than_by_chance(trained: tuple[Fitted
     assert metrics["trip_choice"][MATCHED]["hit_rate"] > 0.7
 
 
+def test_on_later_weeks_the_probabilities_hold(trained: tuple[Fitted, dict[str, Any]]) -> None:
+    """So few rows of a bin differ from what was said by chance alone: the bound allows for that, and no more."""
+    _, metrics = trained
+    for kind, by_drawn in metrics.items():
+        for drawn, found in by_drawn.items():
+            by_chance = (found["base_rate"] * (1 - found["base_rate"]) * ECE_BINS / found["n"]) ** 0.5
+            assert found["ece"] < 0.03 + by_chance, (kind, drawn, found)
+
+
 def test_of_another_customer_little_is_known(trained: tuple[Fitted, dict[str, Any]]) -> None:
     _, metrics = trained
     for kind in ("purchase", "promotion_response"):
@@ -48,11 +58,14 @@ def test_the_same_seed_gives_the_same_files(
 
 
 def test_a_history_with_too_little_says_so(town_lake: Lake) -> None:
-    early = OPENING + timedelta(days=60)
+    early = OPENING + timedelta(
+        days=60
+    )  # four days of cases: labels enough, but no later weeks to measure on
     lines: list[str] = []
     with pytest.raises(NotEnoughHistoryError, match="2024-03-01"):
         fit_evidence(History.from_lake(town_lake, early, OPENING), Effort().times(0.01), lines.append)
-    assert any("left out" in line for line in lines)
+    assert any("left out, its cases span 3 days; 14 are needed" in line for line in lines)
+    assert any("labels, left out" in line for line in lines)
 
 
 def test_a_version_is_published_and_current(

@@ -34,12 +34,14 @@ class Decision:
         raw_probabilities: what the model said before calibration, same length.
         choice: the sku or basket index (as text) with the greatest probability; `yes` or `no` where there is one.
         evidence: named numbers, one dict a probability; missing ones are left out.
+        degraded: why it is less than what this version could say, such as a library that is missing here.
     """
 
     probabilities: list[float]
     raw_probabilities: list[float]
     choice: str
     evidence: list[dict[str, float]]
+    degraded: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from typing import Self
 
 import numpy as np
 
-from trainer.calibration import sigmoid
 from trainer.deciders.base import NO, YES, Decision, DecisionInput, Refusal
 from trainer.fitted import DECIDER, Fitted
 from trainer.heads import Head
+from trainer.newton import sigmoid
 from trainer.registry import Registry, RegistryError
 from twin_store.evidence import (
     EVIDENCE_NAMES,
@@ -19,6 +19,9 @@ from twin_store.evidence import (
     named,
 )
 from twin_store.messages.decisions import QuestionKind
+
+# In the refusal of a kind that the history a version was trained on had too few cases of.
+NO_HEAD = "has no model of"
 
 
 class EvidenceDecider:
@@ -74,7 +77,7 @@ class EvidenceDecider:
     def _reason_against(self, kind: QuestionKind) -> str:
         if kind not in EVIDENCE_NAMES:
             return f"a {kind} is not answered from numbers: ask a language model"
-        return f"version {self._version} has no model of {kind}; train on a history with such cases"
+        return f"version {self._version} {NO_HEAD} {kind}; train on a history with such cases"
 
     def _decide_together(
         self, head: Head, inputs: list[tuple[int, DecisionInput]], answers: dict[int, Decision | Refusal]
@@ -99,7 +102,7 @@ class EvidenceDecider:
             end = start + len(row)
             said = probabilities[start:end]
             evidence = [named(head.kind, numbers) for numbers in row]
-            answers[place] = Decision(said, raw[start:end], _choice(question, said), evidence)
+            answers[place] = Decision(said, raw[start:end], _choice(question, said), evidence, head.degraded)
             start = end
 
 

@@ -41,6 +41,7 @@ class CompleteJourney:
         topics: Collection[Topic] = PUBLISHED,
         displays: bool = True,
         rounds: int = 1,
+        promoted: Collection[str] | None = None,
     ) -> Iterator[Record]:
         """What happened from `from_` up to, not including, `until`, in time order.
 
@@ -54,6 +55,7 @@ class CompleteJourney:
             topics: which topics to fill.
             displays: whether to publish displays and mailers, 23 million items in a year.
             rounds: how many times the receipts come, each time 53 weeks later under other transaction ids.
+            promoted: name no other products on displays and mailers than these; all unless given.
 
         Raises:
             UsageError: for an unknown customer, or bounds that leave nothing.
@@ -68,7 +70,7 @@ class CompleteJourney:
         if PROMOTIONS in topics:
             streams.append(campaign_records(self._tables, households, window))
             if displays:
-                streams.append(display_records(self._tables, self._stores(households), window))
+                streams.append(display_records(self._tables, self._stores(households), window, promoted))
         if TRANSACTIONS in topics:
             streams.append(receipt_records(self._tables, households, window, rounds))
         return in_time_order(*streams)

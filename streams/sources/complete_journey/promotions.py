@@ -5,7 +5,7 @@ Displays and mailers hold 23 million items: they are built in columns, a week at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 
 import polars as pl
@@ -51,8 +51,10 @@ def campaign_records(tables: Tables, households: list[int] | None, window: Windo
                 yield _record(Promotion(promotion_id=coupon, kind="coupon", items=items, **runs), at)
 
 
-def display_records(tables: Tables, stores: list[int] | None, window: Window) -> Iterator[Record]:
-    """Displays and mailers of every week that overlaps the window, at these stores or at all."""
+def display_records(
+    tables: Tables, stores: list[int] | None, window: Window, skus: Collection[str] | None = None
+) -> Iterator[Record]:
+    """Displays and mailers of every week that overlaps the window: of these products at these stores, or of all."""
     for week in WEEKS:
         starts, ends = week_bounds(week)
         at = window.publish_at(starts, ends)
@@ -61,6 +63,9 @@ def display_records(tables: Tables, stores: list[int] | None, window: Window) ->
         scan = tables.scan("promotions").filter(pl.col("week") == week)
         if stores is not None:
             scan = scan.filter(pl.col("store_id").is_in(stores))
+        if skus is not None:
+            numbers = pl.Series(list(skus), dtype=pl.String).cast(pl.Int64, strict=False)
+            scan = scan.filter(pl.col("product_id").cast(pl.Int64).is_in(numbers.implode()))
         promoted = _in_catalogue(tables, scan).collect()
         for kind in KINDS:
             for key, value in _encode(promoted, kind, starts, ends).iter_rows():

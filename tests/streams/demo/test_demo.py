@@ -1,0 +1,43 @@
+"""The demo, small but whole: `twins demo` on real receipts, from an empty folder to a report without complaints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streams.demo.report import complaints
+from tests.streams.demo.test_report import KEYS
+
+pytestmark = [pytest.mark.long, pytest.mark.broker, pytest.mark.timeout(600)]
+
+
+def test_the_demo_tells_its_story(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    command = [
+        sys.executable,
+        "-m",
+        "streams.cli",
+        "demo",
+        "--folder",
+        str(folder),
+        "--customers",
+        "20",
+        "--json",
+    ]
+    command += ["--until", "2017-08-01", "--live-seconds", "20", "--train-scale", "0.2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
+    assert done.returncode == 0, done.stderr[-4_000:]
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    assert json.loads(done.stdout) == report
+    assert report.keys() >= KEYS
+    assert complaints(report) == []
+    # So few customers hardly meet in a store, nor are invited: of those kinds there may be too little to learn from.
+    assert set(report["by_kind"]) >= {"purchase", "promotion_response", "basket_completion"}
+    assert report["twins"] == report["verify_total"] > 15
+    assert report["duplicates_injected"] > 0 < report["poison_injected"] == report["dead_lettered"]
+    assert (folder / "report.png").stat().st_size > 10_000
+    assert (folder / "twins.toml").exists()
