@@ -258,3 +258,14 @@ def test_what_the_data_set_lacks_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=says):
         journey.records(**arguments)
+
+
+def test_displays_can_be_kept_to_some_products() -> None:
+    until = datetime(2017, 1, 12, tzinfo=UTC)
+    asked: dict[str, Any] = {"until": until, "customers": 5, "topics": (PROMOTIONS,)}
+    every = [decode(Promotion, r.value) for r in CompleteJourney().records(**asked)]
+    on_shelf = {item.sku for promotion in every if promotion.store_id for item in promotion.items}
+    some = set(sorted(on_shelf)[::50])
+    kept = [decode(Promotion, r.value) for r in CompleteJourney().records(**asked, promoted=some)]
+    assert {item.sku for promotion in kept if promotion.store_id for item in promotion.items} == some
+    assert [p for p in kept if not p.store_id] == [p for p in every if not p.store_id], "campaigns stay whole"
