@@ -7,7 +7,7 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.machine import describe
@@ -36,6 +36,14 @@ def run_alone(doc: str | None, measure: Measure) -> None:
     if as_json:
         print(json.dumps(found, indent=2))
         return
-    for name, value in found.items():
-        for number, each in enumerate(value if isinstance(value, list) else [value]):
-            print(f"{'' if number else name:40} {f'{each:,}' if isinstance(each, int | float) else each}")
+    for name, value in _flat(found):
+        print(f"{name:48} {f'{value:,}' if isinstance(value, int | float) else value}")
+
+
+def _flat(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every figure with the path to it."""
+    if isinstance(found, dict | list):
+        for key, value in found.items() if isinstance(found, dict) else enumerate(found, start=1):
+            yield from _flat(value, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, found

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from zlib import crc32
 
+DAY_S = 86_400
 OPEN_DAYS = 105
 CELL_DAYS = 7 * 53 + OPEN_DAYS
 SWEEP_DAYS = 28
@@ -28,7 +29,7 @@ Row = list[int]
 def new_twin() -> Twin:
     """Of a customer who has not been seen."""
     return {
-        "open": {},  # by transaction id: day, store, week, and its rows by sku
+        "open": {},  # by transaction id: second, store, week, and its rows by sku
         "early": {},  # returns and voids that came before their sale, by its id
         "cells": {},  # by sku and day
         "visits": {},  # by store and week: receipts, lines, net
@@ -47,18 +48,17 @@ def fold(twin: Twin, receipt: dict[str, Any]) -> list[tuple[str, int, str, Row]]
     if receipt["transaction_id"] in twin["open"]:
         return None
     at = int(datetime.fromisoformat(receipt["occurred_at"]).timestamp())
-    day = at // 86_400
     twin["first"] = min(twin["first"] or at, at)
     twin["last"] = max(twin["last"], at)
-    _forget(twin, twin["last"] // 86_400)
+    _forget(twin, twin["last"] // DAY_S)
     store = receipt.get("store_id") or ""
     rows = _rows(receipt["lines"])
     if receipt["kind"] == "sale":
-        moved = _put_in(twin, receipt["transaction_id"], at, day, store, rows)
+        moved = _put_in(twin, receipt["transaction_id"], at, store, rows)
         for kind, taken in twin["early"].pop(receipt["transaction_id"], ()):
             moved += _take_back(twin, receipt["transaction_id"], kind, taken)
         return moved
-    twin["open"][receipt["transaction_id"]] = [day, store, 0, {}]
+    twin["open"][receipt["transaction_id"]] = [at, store, "", {}]
     original = receipt["original_transaction_id"]
     if original not in twin["open"]:
         twin["early"].setdefault(original, []).append((receipt["kind"], rows))
@@ -69,7 +69,7 @@ def fold(twin: Twin, receipt: dict[str, Any]) -> list[tuple[str, int, str, Row]]
 def profile_of(customer: str, twin: Twin) -> dict[str, Any]:
     """What is published after every receipt."""
     lines, units, net, discount, deals = twin["totals"]
-    today = twin["last"] // 86_400
+    today = twin["last"] // DAY_S
     visits = twin["visits"]
     stores = {store: sum(visit[0] for visit in weeks.values()) for store, weeks in visits.items()}
     recent = sum(
@@ -123,14 +123,13 @@ def _rows(lines: list[dict[str, Any]]) -> dict[str, Row]:
 
 
 def _put_in(
-    twin: Twin, transaction: str, at: int, day: int, store: str, rows: dict[str, Row]
+    twin: Twin, transaction: str, at: int, store: str, rows: dict[str, Row]
 ) -> list[tuple[str, int, str, Row]]:
+    day = at // DAY_S
     week = str(day - (day - FIRST_MONDAY) % 7)
-    twin["open"][transaction] = [day, store, week, rows]
-    twin["receipts"] += 1
-    twin["hours"][at % 86_400 // 3_600] += 1
-    twin["weekdays"][(day - FIRST_MONDAY) % 7] += 1
-    twin["visits"].setdefault(store, {}).setdefault(week, [0, 0, 0])[0] += 1
+    twin["open"][transaction] = [at, store, week, rows]
+    twin["visits"].setdefault(store, {}).setdefault(week, [0, 0, 0])
+    _count_trip(twin, at, store, week, 1)
     for sku, row in rows.items():
         _add(twin, sku, day, store, week, row)
     return [(sku, day, store, row) for sku, row in rows.items()]
@@ -139,7 +138,8 @@ def _put_in(
 def _take_back(
     twin: Twin, transaction: str, kind: str, taken: dict[str, Row]
 ) -> list[tuple[str, int, str, Row]]:
-    day, store, week, rows = twin["open"][transaction]
+    at, store, week, rows = twin["open"][transaction]
+    day = at // DAY_S
     moved = []
     for sku in list(rows) if kind == "void" else [sku for sku in taken if sku in rows]:
         sold = rows[sku]
@@ -151,9 +151,15 @@ def _take_back(
         _add(twin, sku, day, store, week, back)
         moved.append((sku, day, store, back))
     if kind == "void":
-        twin["receipts"] -= 1
-        twin["visits"][store][week][0] -= 1
+        _count_trip(twin, at, store, week, -1)
     return moved
+
+
+def _count_trip(twin: Twin, at: int, store: str, week: str, sign: int) -> None:
+    twin["receipts"] += sign
+    twin["hours"][at % DAY_S // 3_600] += sign
+    twin["weekdays"][(at // DAY_S - FIRST_MONDAY) % 7] += sign
+    twin["visits"][store][week][0] += sign
 
 
 def _add(twin: Twin, sku: str, day: int, store: str, week: str, row: Row) -> None:
@@ -170,7 +176,7 @@ def _add(twin: Twin, sku: str, day: int, store: str, week: str, row: Row) -> Non
 def _forget(twin: Twin, today: int) -> None:
     """Close receipts that nothing can change any more; once in a while, drop what no window reads."""
     opened = twin["open"]
-    while opened and opened[oldest := next(iter(opened))][0] <= today - OPEN_DAYS:
+    while opened and opened[oldest := next(iter(opened))][0] // DAY_S <= today - OPEN_DAYS:
         del opened[oldest]
     if today - twin.get("swept", today) < SWEEP_DAYS:
         twin.setdefault("swept", today)
