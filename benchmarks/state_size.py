@@ -29,7 +29,7 @@ from streams.sources.complete_journey.tables import START_SECONDS
 from streams.sources.record import Record
 from streams.topics import TRANSACTIONS
 from streams.updater.partition import partition_folder
-from twin_store.store.keys import TWIN
+from twin_store.store.keys import TWIN, customer_of, twin_key
 from twin_store.store.rocks import RocksStore
 
 COMPARED = ("twin_bytes", "state_bytes_per_customer", "memory_mib", "cpu_us_per_line")
@@ -69,23 +69,24 @@ def _fold_year(
     updaters.wait_for(sum(batch.lines for batch in updater.batches[:before]) + receipts.totals.lines)
     updaters.wait_for_products()
     run = add_up([updater.batches[before:]])
-    twins, everything = _record_bytes(settings)
+    whole, everything = _record_bytes(settings)
     return {
         "lines": run.lines,
         "cents": receipts.totals.cents,
         "cpu_us_per_line": round(run.cpu_us_per_line, 2),
         "memory_mib": round(memory_bytes(updater.pid) / 2**20),
-        "twin_bytes": round(twins / customers),
+        "twin_bytes": round(whole / customers),
         "state_bytes_per_customer": round(everything / customers),
     }
 
 
 def _record_bytes(settings: Settings) -> tuple[int, int]:
-    """Bytes of the twins' records, and of all: of those that are there, not of older ones yet to be compacted away.
+    """Bytes of the twins written whole, and of all records: also what each was told since, products and symbols.
 
-    Read from a copy: the updater, which is idle now, holds the store itself.
+    Older values that are yet to be compacted away do not count. Read from a copy: the updater, which is idle now, holds
+    the store itself.
     """
-    twins = everything = 0
+    whole = everything = 0
     copy = settings.data_dir / "copy"
     for partition in range(settings.partitions):
         shutil.copytree(partition_folder(settings, partition), copy)
@@ -93,10 +94,11 @@ def _record_bytes(settings: Settings) -> tuple[int, int]:
         store = RocksStore(copy)
         for key, value in store.scan(b""):
             everything += len(key) + len(value)
-            twins += (len(key) + len(value)) * key.startswith(TWIN)
+            if key.startswith(TWIN) and key == twin_key(customer_of(key), 0):
+                whole += len(key) + len(value)
         store.close()
         shutil.rmtree(copy)
-    return twins, everything
+    return whole, everything
 
 
 if __name__ == "__main__":

@@ -91,7 +91,8 @@ def _freshness(found: Found, _: Results) -> Iterator[Row]:
 def _state_size(found: Found, _: Results) -> Iterator[Row]:
     years = found["years"]
     for name, what, unit in (
-        ("state_bytes_per_customer", "state a customer", "bytes"),
+        ("twin_bytes", "a twin", "bytes"),
+        ("state_bytes_per_customer", "all state a customer", "bytes"),
         ("memory_mib", "memory of the updater", "MiB"),
         ("cpu_us_per_line", "processor time a line", "µs"),
     ):
