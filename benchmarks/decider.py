@@ -7,8 +7,6 @@ many and as deep as in use. Every answer reads the twin's tables, scores, calibr
 asks the same of twins that have run a month ahead and are rewound to the moment of each question.
 """
 
-import argparse
-import json
 import tempfile
 import time
 from collections.abc import Iterable
@@ -16,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import run_alone
 from benchmarks.journey_lake import journey_lake
-from streams.machine import machine
+from benchmarks.progress import say
 from trainer.deciders.base import DecisionInput
 from trainer.deciders.evidence import EvidenceDecider
 from trainer.fit_evidence import Effort, fit_evidence
@@ -35,29 +34,13 @@ AHEAD_DAYS = 30
 SEED = 3
 
 
-def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--customers", type=int, default=250, help="how many of the 2,469")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = run(Path(folder), options.customers)
-    if options.json:
-        print(json.dumps(found, indent=2))
-        return
-    print(f"{found['machine']}; one thread; batches of {BATCH}; {found['customers']} customers\n")
-    print(f"{'question':24} {'options':>8} {'answers/s':>10} {'ahead':>8}")
-    for name, row in found["kinds"].items():
-        print(f"{name:24} {row['options']:8.1f} {row['answers_per_s']:10,.0f} {row['ahead_per_s']:8,.0f}")
-
-
-def run(folder: Path, customers: int) -> dict[str, Any]:
+def measure(customers: int = 250) -> dict[str, Any]:
     """Answers a second by kind of question."""
-    history = History.from_lake(journey_lake(folder, UNTIL, customers, displays=False), UNTIL, UNTIL)
+    with tempfile.TemporaryDirectory() as folder:
+        lake = journey_lake(Path(folder), UNTIL, customers, displays=False)
+        history = History.from_lake(lake, UNTIL, UNTIL)
     workshop = Workshop(history)
+    say("a model is fitted")
     fitted, _ = fit_evidence(history, Effort())
     decider = EvidenceDecider("benchmark", fitted, workshop.products)
     shop, start, end = workshop.shop, workshop.first_case, workshop.end
@@ -68,11 +51,12 @@ def run(folder: Path, customers: int) -> dict[str, Any]:
         "trip_choice": matched.choices(shop, start, end, QUESTIONS, SEED),
         "voucher_redemption": voucher_cases(history),
     }
-    return {
-        "machine": machine(),
-        "customers": customers,
-        "kinds": {name: _time(workshop, decider, list(found)[:QUESTIONS]) for name, found in cases.items()},
-    }
+    kinds = {}
+    for name, found in cases.items():
+        if chosen := list(found)[:QUESTIONS]:  # few customers may have no vouchers
+            say(f"{len(chosen):,} questions: {name}")
+            kinds[name] = _time(workshop, decider, chosen)
+    return {"customers": customers, "kinds": kinds}
 
 
 def _single(cases: Iterable[Case]) -> Iterable[Case]:
@@ -114,4 +98,4 @@ def _seconds(decider: EvidenceDecider, inputs: list[DecisionInput]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(__doc__, measure)

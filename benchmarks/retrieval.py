@@ -1,6 +1,6 @@
 """Retrieval over the whole Complete Journey catalogue: the embedded index against its rivals, in one run.
 
-    python -m benchmarks.retrieval [--products N]
+    python -m benchmarks.retrieval [--products N] [--json]
 
 Rivals hold the same vectors and answer the same queries on the same machine: numpy, which compares all of them,
 and qdrant-client's local mode. Prices and stores of the filters are those of the real receipts.
@@ -8,9 +8,6 @@ and qdrant-client's local mode. Prices and stores of the filters are those of th
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import tempfile
 import time
 import warnings
@@ -24,7 +21,8 @@ import polars as pl
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient
 
-from streams.machine import machine
+from benchmarks.command import run_alone
+from benchmarks.progress import say
 from streams.sources.complete_journey.catalogue import catalogue_records
 from streams.sources.complete_journey.tables import Tables, Window, find_tables
 from twin_store.messages import CatalogItem
@@ -62,20 +60,12 @@ class Catalogue:
     embedding_s: float
 
 
-def main() -> None:
-    """Print the measurements as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--products", type=int, default=None, help="only the first N products")
-    print(json.dumps(measure(parser.parse_args().products), indent=2))
-
-
 def measure(products: int | None = None) -> dict[str, Any]:
     """All numbers of one run; times in the unit that the name ends with."""
     catalogue = load(find_tables(), products)
     draw = np.random.default_rng(1)
     asked = draw.integers(0, len(catalogue.changes), QUERIES)
     found: dict[str, Any] = {
-        "machine": f"{machine()}, load {os.getloadavg()[0]:.1f}",
         "products": len(catalogue.changes),
         "distinct_texts": catalogue.distinct_texts,
         "texts_embedded_per_s": round(catalogue.distinct_texts / catalogue.embedding_s),
@@ -102,6 +92,7 @@ def load(tables: Tables, products: int | None) -> Catalogue:
     hashes = [text_hash(text) for text in texts]
     embedder = SentenceEmbedder()
     embedder.embed(texts[:64])
+    say(f"{len(set(hashes)):,} texts are embedded")
     started = time.perf_counter()
     vectors = TextVectors(embedder).embed(dict(zip(hashes, texts, strict=True)))
     embedding_s = time.perf_counter() - started
@@ -238,4 +229,4 @@ def per_second(index: ProductIndex, changes: Sequence[Any]) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run_alone(__doc__, measure)

@@ -7,13 +7,16 @@ from pathlib import Path
 
 def machine() -> str:
     """The processor and how many of it there are."""
-    model = platform.processor() or platform.machine()
+    return f"{os.cpu_count()} x {cpu_name()}"
+
+
+def cpu_name() -> str:
+    """The processor as the system names it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     for line in lines:
         if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return f"{os.cpu_count()} x {model}"
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

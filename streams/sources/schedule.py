@@ -72,7 +72,7 @@ def publish(
     done = Published()
     began = time.monotonic()
     pace = _Pace(speed, stop or threading.Event())
-    headers = _HeadersBySource(source)
+    headers = HeadersBySource(source)
     reported = began
     with Publisher(settings) as publisher:
         for count, record in enumerate(records):
@@ -115,7 +115,7 @@ class _Pace:
         return not self._stop.is_set()
 
 
-class _HeadersBySource:
+class HeadersBySource:
     """CloudEvents attributes in Kafka's binary mode. The id is a hash of the body, so a retry keeps it."""
 
     def __init__(self, source: str) -> None:
@@ -123,6 +123,7 @@ class _HeadersBySource:
         self._fixed: dict[str, list[tuple[str, bytes | None]]] = {}
 
     def of(self, record: Record) -> Headers:
+        """The headers of one message."""
         fixed = self._fixed.get(record.topic.name)
         if fixed is None:
             fixed = self._fixed[record.topic.name] = self._fixed_of(record.topic)

@@ -1,0 +1,151 @@
+"""What was measured as one table: each figure beside what is asked of it, or beside its rival.
+
+A ratio above 1 is good: the target over what may be at most, the figure over what must be at least, ours over the
+rival's. Where a row says what is compared, the ratio is just that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LINES_PER_S = 150_000
+GROWTH_MAX = 1.05
+RETRIEVAL_MS = 2.0
+ANSWERS_PER_S = 5_000
+COLUMNS = ("what", "figure", "target", "ratio")
+Found = Mapping[str, Any]
+Results = Mapping[str, Found]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; a figure that nothing is asked of has no target."""
+
+    what: str
+    figure: str
+    target: str = ""
+    ratio: str = ""
+
+
+def rows_of(results: Results) -> list[Row]:
+    """The rows of what was measured, in the order of the table."""
+    return [row for name, build in ROWS.items() if name in results for row in build(results[name], results)]
+
+
+def render(rows: list[Row]) -> str:
+    """The rows under their headings, in columns; numbers to the right."""
+    texts = [COLUMNS, *(tuple(asdict(row).values()) for row in rows)]
+    widths = [max(len(text[column]) for text in texts) for column in range(len(COLUMNS))]
+    lines = [
+        f"{text[0]:<{widths[0]}}  " + "  ".join(f"{text[i]:>{widths[i]}}" for i in range(1, len(COLUMNS)))
+        for text in texts
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _updater(found: Found, _: Results) -> Iterator[Row]:
+    yield _at_least("updater, one process on one core", found["lines_per_s"], "lines/s", LINES_PER_S)
+    yield Row("  processor time a line", f"{found['cpu_us_per_line']:.2f} µs")
+    yield Row(
+        "  a line in the last tenth of the year to one in the first",
+        f"{found['first_tenth_us_per_line']:.2f} -> {found['last_tenth_us_per_line']:.2f} µs",
+        ratio=f"{found['last_to_first_tenth']:.2f}",
+    )
+    yield Row("  memory at its peak", f"{found['memory_peak_mib']:,} MiB")
+    yield Row("  state on disk a customer", f"{found['state_bytes_per_customer']:,} bytes")
+
+
+def _rival_quix(found: Found, results: Results) -> Iterator[Row]:
+    ratio = ""
+    if "updater" in results:
+        ratio = f"{results['updater']['lines_per_s'] / found['lines_per_s']:.1f}"
+    yield Row(
+        f"Quix Streams {found['version']}, the same twins; its first {found['seconds']:.0f} s "
+        f"({100 * found['share_of_receipts']:.0f} % of the receipts)",
+        f"{found['lines_per_s']:,} lines/s",
+        ratio=ratio,
+    )
+
+
+def _scaling(found: Found, _: Results) -> Iterator[Row]:
+    yield Row(
+        "two updaters to one, all cores, broker among them",
+        f"{found['one_lines_per_s']:,} -> {found['two_lines_per_s']:,} lines/s",
+        ratio=f"{found['times_faster']:.2f}",
+    )
+
+
+def _freshness(found: Found, _: Results) -> Iterator[Row]:
+    for name, load in (
+        ("busy", f"{found['busy_lines_per_s']:,} lines/s"),
+        ("quiet", f"{found['quiet_receipts_per_s']:.0f} receipts/s"),
+    ):
+        yield Row(
+            f"receipt to published profile at {load}, p50 / p99",
+            f"{found[f'{name}_ms_p50']:,.0f} / {found[f'{name}_ms_p99']:,.0f} ms",
+        )
+
+
+def _state_size(found: Found, _: Results) -> Iterator[Row]:
+    years = found["years"]
+    for name, what, unit in (
+        ("twin_bytes", "a twin", "bytes"),
+        ("state_bytes_per_customer", "all state a customer", "bytes"),
+        ("memory_mib", "memory of the updater", "MiB"),
+        ("cpu_us_per_line", "processor time a line", "µs"),
+    ):
+        growth = found[f"{name}_grew"]
+        yield Row(
+            f"{what} after {len(years)} years to a year before",
+            f"{years[-2][name]:,} -> {years[-1][name]:,} {unit}",
+            f"<= {GROWTH_MAX}",
+            f"{growth:.2f}",
+        )
+
+
+def _memory(found: Found, _: Results) -> Iterator[Row]:
+    for name, value in found.items():
+        if name.endswith("_mib"):
+            yield Row(f"memory of the {name.removesuffix('_mib')}", f"{value:,} MiB")
+
+
+def _retrieval(found: Found, _: Results) -> Iterator[Row]:
+    what = f"nearest products of {found['products']:,}, embedded, p50"
+    yield _at_most(what, found["embedded_ms_p50"], "ms", RETRIEVAL_MS)
+    for name, rival in (("numpy", "numpy, all compared"), ("local_mode", "qdrant-client's local mode")):
+        yield Row(
+            f"  {rival}",
+            f"{found[f'{name}_ms_p50']:.3f} ms",
+            ratio=f"{found[f'times_faster_than_{name}']:.1f}",
+        )
+
+
+def _decider(found: Found, _: Results) -> Iterator[Row]:
+    for name, kind in found["kinds"].items():
+        what = f"answers a second a core: {name}, {kind['options']:.0f} options"
+        target = ANSWERS_PER_S if name == "one due item" else None
+        yield _at_least(what, round(kind["answers_per_s"]), "answers/s", target)
+
+
+def _at_least(what: str, value: float, unit: str, target: float | None) -> Row:
+    if target is None:
+        return Row(what, f"{value:,} {unit}")
+    return Row(what, f"{value:,} {unit}", f">= {target:,}", f"{value / target:.2f}")
+
+
+def _at_most(what: str, value: float, unit: str, target: float) -> Row:
+    return Row(what, f"{value:,} {unit}", f"<= {target:,}", f"{target / value:.2f}")
+
+
+ROWS: dict[str, Callable[[Found, Results], Iterator[Row]]] = {
+    "updater": _updater,
+    "rival_quix": _rival_quix,
+    "scaling": _scaling,
+    "freshness": _freshness,
+    "state_size": _state_size,
+    "memory": _memory,
+    "retrieval": _retrieval,
+    "decider": _decider,
+}
