@@ -108,31 +108,30 @@ def span_of(day: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def price_levels(prices: np.ndarray) -> np.ndarray:
-    """The 10th, 50th and 90th percentile of one product's shelf price over all spans, minor units rounded: int64 [3].
+def price_levels(prices: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The 10th, 50th and 90th percentile of shelf prices over all spans, whole minor units; -1 where no line had one.
 
     Args:
-        prices: the product's rows of the price table.
+        prices: a price table.
+        starts, ends: int64 [n], where the rows of each product stand.
 
     Returns:
-        An empty array if no line had a price.
+        int64 [n, 3].
     """
-    counts = np.zeros(BUCKETS, dtype=np.int64)
-    total = 0
-    for i in range(prices.shape[0]):
-        if prices[i, 2] > 0:
-            counts[prices[i, 1] % BUCKETS] += prices[i, 2]
-            total += prices[i, 2]
-    levels = np.zeros(3 if total else 0, dtype=np.int64)
-    seen = 0
-    found = 0
-    for bucket in range(BUCKETS):
-        seen += counts[bucket]
-        while found < levels.shape[0] and seen >= total * (0.1, 0.5, 0.9)[found]:
-            levels[found] = round(bucket_price(bucket))
-            found += 1
-        if found == levels.shape[0]:
-            break
+    levels = np.full((starts.shape[0], 3), -1, dtype=np.int64)
+    for product in range(starts.shape[0]):
+        rows = prices[starts[product] : ends[product]]
+        order = np.argsort(rows[:, 1] % BUCKETS)
+        total = 0
+        for row in rows:
+            total += max(row[2], 0)
+        seen = 0
+        found = 0
+        for i in order:
+            seen += max(rows[i, 2], 0)
+            while total > 0 and found < 3 and seen >= total * (0.1, 0.5, 0.9)[found]:
+                levels[product, found] = round(bucket_price(rows[i, 1] % BUCKETS))
+                found += 1
     return levels
 
 
@@ -166,11 +165,10 @@ def split(
     return [Statistics(*tables) for tables in zip(*split_tables, strict=True)]
 
 
-def rows_between(table: np.ndarray, keys: np.ndarray) -> list[np.ndarray]:
-    """The rows of each sku key, for a table sorted by column 0."""
-    starts = np.searchsorted(table[:, 0], keys, side="left")
-    ends = np.searchsorted(table[:, 0], keys, side="right")
-    return [table[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+def bounds_of(table: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the rows of each sku key start and end, for a table sorted by column 0: int64 [n] each."""
+    column = np.ascontiguousarray(table[:, 0])
+    return np.searchsorted(column, keys, side="left"), np.searchsorted(column, keys, side="right")
 
 
 def write_statistics(statistics: Statistics, symbols: Mapping[int, str]) -> bytes:

@@ -219,10 +219,15 @@ class Updater:
                 outbox.send(PRODUCT_DELTAS, str(partition).encode(), block, partition=partition)
 
     def _tick_products(self, outbox: Outbox) -> dict[Source, int | None]:
-        """Publish the products whose time has come; the deltas of the others stay uncommitted."""
+        """Publish the products of a partition whose time has come; the deltas of the others stay uncommitted.
+
+        One partition a batch, the one that has waited longest: receipts wait behind a tick.
+        """
         held: dict[Source, int | None] = {}
+        due = [number for number, state in self._partitions.items() if state.products.due()]
+        chosen = min(due, key=lambda number: self._partitions[number].products.ticked, default=None)
         for number, state in self._partitions.items():
-            if state.products.due():
+            if number == chosen:
                 state.twins.stage_records(state.products.tick(outbox))
                 self._ticking.append(state)
                 if state not in self._touched:

@@ -32,11 +32,11 @@ from twin_store.product_statistics import (
     W_DEAL_LINES,
     W_LINES,
     Statistics,
+    bounds_of,
     combine,
     nothing,
     price_levels,
     read_statistics,
-    rows_between,
     write_statistics,
 )
 from twin_store.store.base import Change, StateStore
@@ -62,6 +62,9 @@ class ProductLane:
 
     Args:
         tick_s: so long between two ticks, if they are quickly done.
+
+    Attributes:
+        ticked: when the last tick was, monotonic seconds.
     """
 
     def __init__(self, settings: Settings, partition: int, store: StateStore, tick_s: float = TICK_S) -> None:
@@ -78,7 +81,7 @@ class ProductLane:
         self._next: Statistics | None = None
         self._pending: list[Statistics] = []
         self._revision = 0
-        self._ticked = time.monotonic()
+        self.ticked = time.monotonic()
         self._wait_s = tick_s
 
     def take(self, block: bytes, next_offset: int) -> None:
@@ -95,7 +98,7 @@ class ProductLane:
 
     def due(self) -> bool:
         """Whether it is time for a tick."""
-        return self.waiting and time.monotonic() - self._ticked >= self._wait_s
+        return self.waiting and time.monotonic() - self.ticked >= self._wait_s
 
     def tick(self, outbox: Outbox) -> list[Change]:
         """Publish what changed; returns the changelog records of the shards that changed."""
@@ -103,10 +106,7 @@ class ProductLane:
         self._next = combine(self._state, self._pending)
         changed = np.unique(np.concatenate([d.weekly[:, 0] for d in self._pending]))
         self._publish(outbox, self._next, changed)
-        changes: list[Change] = [
-            (products_key(shard), self._shard(self._next, shard))
-            for shard in np.unique(changed % SHARDS).tolist()
-        ]
+        changes = self._shards(self._next, np.unique(changed % SHARDS))
         for key, value in changes:
             outbox.send(STATE, key, value, partition=self._partition)
         cost = time.monotonic() - began
@@ -118,62 +118,88 @@ class ProductLane:
         if self._next is not None:
             self._state, self._next = self._next, None
             self._pending = []
-            self._ticked = time.monotonic()
+            self.ticked = time.monotonic()
 
     def aborted(self) -> None:
         """Deltas since the last tick will be read again."""
         self._next = None
         self._pending = []
 
-    def _shard(self, statistics: Statistics, shard: int) -> bytes:
-        tables = [
-            t[t[:, 0] % SHARDS == shard] for t in (statistics.weekly, statistics.prices, statistics.stores)
-        ]
-        part = Statistics(*tables)
-        keys = np.unique(np.concatenate((part.weekly[:, 0], part.stores[:, 0], part.stores[:, 1])))
-        return write_statistics(part, {key: self._symbols[key] for key in keys.tolist()})
+    def _shards(self, statistics: Statistics, wanted: np.ndarray) -> list[Change]:
+        """The changelog records of these shards."""
+        pieces = []
+        for table in (statistics.weekly, statistics.prices, statistics.stores):
+            shard_of = table[:, 0] % SHARDS
+            order = np.argsort(shard_of, kind="stable")
+            ends = np.cumsum(np.bincount(shard_of, minlength=SHARDS))
+            pieces.append([table[rows] for rows in np.split(order, ends[:-1])])
+        changes: list[Change] = []
+        for shard in wanted.tolist():
+            part = Statistics(*(piece[shard] for piece in pieces))
+            keys = {*part.weekly[:, 0].tolist(), *part.stores[:, 0].tolist(), *part.stores[:, 1].tolist()}
+            symbols = {key: self._symbols[key] for key in sorted(keys)}
+            changes.append((products_key(shard), write_statistics(part, symbols)))
+        return changes
 
     def _publish(self, outbox: Outbox, statistics: Statistics, changed: np.ndarray) -> None:
-        tables = [rows_between(t, changed) for t in (statistics.weekly, statistics.prices, statistics.stores)]
-        newest_monday = int(statistics.weekly[:, W_DAY].max()) if len(statistics.weekly) else FIRST_MONDAY
+        """One message a product that changed and is known of. In backlogs most do, so little is done for each."""
+        weekly, prices, stores = statistics.weekly, statistics.prices, statistics.stores
+        bounds = [bounds_of(table, changed) for table in (weekly, prices, stores)]
+        levels = price_levels(prices, *bounds[1])
+        raw = [table.tobytes() for table in (weekly, prices, stores)]
+        widths = [table.shape[1] * table.itemsize for table in (weekly, prices, stores)]
+        newest_monday = int(weekly[:, W_DAY].max()) if len(weekly) else FIRST_MONDAY
+        as_of = instant_of((newest_monday + 6) * SECONDS_PER_DAY)
         headers = shared_headers(ProductStatistics, SOURCE, datetime.now(UTC))
-        for key, weekly, prices, stores in zip(changed.tolist(), *tables, strict=True):
-            if len(weekly) or len(stores):
-                sku = self._symbols[key]
-                message = self._message(sku, weekly, prices, stores, newest_monday)
-                event_id = f"{sku}@{self._revision}".encode()
-                outbox.send(PRODUCTS, sku.encode(), _encode(message), [*headers, ("ce_id", event_id)])
+        places = zip(*(column.tolist() for pair in bounds for column in pair), strict=True)
+        for key, level, (w, w_end, p, p_end, s, s_end) in zip(
+            changed.tolist(), levels.tolist(), places, strict=True
+        ):
+            if w == w_end and s == s_end:
+                continue
+            digest = xxhash.xxh3_64(raw[0][w * widths[0] : w_end * widths[0]])
+            digest.update(raw[1][p * widths[1] : p_end * widths[1]])
+            digest.update(raw[2][s * widths[2] : s_end * widths[2]])
+            sku = self._symbols[key]
+            message = self._message(
+                sku, as_of, digest.hexdigest(), level, weekly[w:w_end].tolist(), stores[s:s_end].tolist()
+            )
+            event_id = f"{sku}@{self._revision}".encode()
+            outbox.send(PRODUCTS, sku.encode(), _encode(message), [*headers, ("ce_id", event_id)])
 
     def _message(
-        self, sku: str, weekly: np.ndarray, prices: np.ndarray, stores: np.ndarray, newest_monday: int
+        self,
+        sku: str,
+        as_of: datetime,
+        content_hash: str,
+        levels: list[int],
+        weekly: list[list[int]],
+        stores: list[list[int]],
     ) -> Any:
-        lines = int(weekly[:, W_LINES].sum())
-        digest = xxhash.xxh3_64(np.ascontiguousarray(weekly).data)
-        digest.update(np.ascontiguousarray(prices).data)
-        digest.update(np.ascontiguousarray(stores).data)
-        listed = stores[stores[:, 2] > 0]
-        names = {visit_parts(self._symbols[key])[1] for key in listed[:, 1].tolist()}
-        levels = [to_money(level, self._digits) for level in price_levels(prices).tolist()]
-        low, median, high = levels or (None, None, None)
+        digits = self._digits
+        lines = sum([row[W_LINES] for row in weekly])
+        deal_lines = sum([row[W_DEAL_LINES] for row in weekly])
+        names = {visit_parts(self._symbols[key])[1] for _, key, count in stores if count > 0}
+        low, median, high = (None if level < 0 else to_money(level, digits) for level in levels)
         return _Product(
             sku=sku,
-            as_of=instant_of((newest_monday + 6) * SECONDS_PER_DAY),
+            as_of=as_of,
             revision=self._revision,
-            content_hash=digest.hexdigest(),
+            content_hash=content_hash,
             price_p10=low,
             price_median=median,
             price_p90=high,
             lines=lines,
-            deal_share=round(int(weekly[:, W_DEAL_LINES].sum()) / lines, 4) if lines > 0 else 0.0,
+            deal_share=round(deal_lines / lines, 4) if lines > 0 else 0.0,
             weeks=[
                 _Week(
                     week=week_of_day(day),
                     lines=n,
                     units=units / 1000,
-                    net=to_money(net, self._digits),
+                    net=to_money(net, digits),
                     deal_lines=deals,
                 )
-                for _, day, n, units, net, deals in weekly[-WEEKS_PUBLISHED:].tolist()
+                for _, day, n, units, net, deals in weekly[-WEEKS_PUBLISHED:]
             ],
-            stores=sorted(name for name in names if name)[:STORES_PUBLISHED],
+            stores=sorted([name for name in names if name])[:STORES_PUBLISHED],
         )

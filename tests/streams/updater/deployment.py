@@ -101,8 +101,10 @@ class Deployment:
             self.transact(self.batch(self._random.randint(1, batch_max)), self._random.choice(fates))
 
     def waiting(self) -> bool:
-        """Whether something has not been handled."""
-        return any(self._next.get(s, 0) < len(records) for s, records in self._sources())
+        """Whether something has not been handled: a record, or a tick of a partition's products."""
+        return self.updater.due() or any(
+            self._next.get(s, 0) < len(records) for s, records in self._sources()
+        )
 
     def batch(self, most: int) -> Batch:
         """The next records: of each source a run, of all together at most so many."""

@@ -13,7 +13,6 @@ from streams.settings import Settings
 from streams.topic_admin import apply_topics
 from streams.topics import PRODUCTS, PROFILES, TRANSACTIONS
 from streams.updater import names as names_module
-from streams.updater import products as products_module
 from streams.updater.names import LiveNames
 from tests.streams.catalogue_feed import item, publish, statistics, until
 from tests.streams.updater.deployment import Deployment
@@ -109,10 +108,7 @@ def test_names_stay_what_they_are_while_catalogue_and_statistics_grow() -> None:
     assert product_row(names.products.slots, key_of("sku1")) == ABSENT
 
 
-def test_profiles_say_how_she_buys_once_statistics_are_published(
-    offline_settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(products_module, "TICK_S", 0.0)
+def test_profiles_say_how_she_buys_once_statistics_are_published(offline_settings: Settings) -> None:
     catalogue, usuals = stock(PRICES)[0], Usuals()
     named = Deployment(offline_settings, names=lambda: product_names(catalogue, usuals))
     unnamed = Deployment(offline_settings)
