@@ -204,9 +204,8 @@ class Updater:
                 known[key] = partition_for(symbols[key].encode(), self._settings.partitions)
         part_of = np.array([known[key] for key in keys.tolist()])
         for partition, part in enumerate(split(deltas, part_of, keys, self._settings.partitions)):
-            if len(part.stores):
-                held = np.unique(np.concatenate((part.stores[:, 0], part.stores[:, 1]))).tolist()
-                block = write_statistics(part, {key: symbols[key] for key in held})
+            if len(part.skus()):
+                block = write_statistics(part, {key: symbols[key] for key in part.keys().tolist()})
                 outbox.send(PRODUCT_DELTAS, str(partition).encode(), block, partition=partition)
 
     def _tick_products(self, outbox: Outbox) -> dict[Source, int | None]:

@@ -92,7 +92,7 @@ class ProductLane:
     def tick(self, outbox: Outbox) -> list[Change]:
         """Publish what changed; returns the changelog records of the shards that changed."""
         self._next = combine(self._state, self._pending)
-        changed = np.unique(np.concatenate([d.weekly[:, 0] for d in self._pending]))
+        changed = np.unique(np.concatenate([d.skus() for d in self._pending]))
         self._publish(outbox, self._next, changed)
         changes: list[Change] = [
             (products_key(shard), self._shard(self._next, shard))
@@ -119,17 +119,16 @@ class ProductLane:
             t[t[:, 0] % SHARDS == shard] for t in (statistics.weekly, statistics.prices, statistics.stores)
         ]
         part = Statistics(*tables)
-        keys = np.unique(np.concatenate((part.weekly[:, 0], part.stores[:, 0], part.stores[:, 1])))
-        return write_statistics(part, {key: self._symbols[key] for key in keys.tolist()})
+        return write_statistics(part, {key: self._symbols[key] for key in part.keys().tolist()})
 
     def _publish(self, outbox: Outbox, statistics: Statistics, changed: np.ndarray) -> None:
         tables = [rows_between(t, changed) for t in (statistics.weekly, statistics.prices, statistics.stores)]
         newest_monday = int(statistics.weekly[:, W_DAY].max()) if len(statistics.weekly) else FIRST_MONDAY
         for key, weekly, prices, stores in zip(changed.tolist(), *tables, strict=True):
-            if len(weekly) or len(stores):
-                sku = self._symbols[key]
-                message = self._message(sku, weekly, prices, stores, newest_monday)
-                outbox.send(PRODUCTS, sku.encode(), _encode(message))
+            # Where all was taken back nothing is left, and that is to be said too.
+            sku = self._symbols[key]
+            message = self._message(sku, weekly, prices, stores, newest_monday)
+            outbox.send(PRODUCTS, sku.encode(), _encode(message))
 
     def _message(
         self, sku: str, weekly: np.ndarray, prices: np.ndarray, stores: np.ndarray, newest_monday: int
