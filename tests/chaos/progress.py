@@ -20,7 +20,8 @@ class Progress:
 
     def __init__(self, settings: Settings, group: str, topic: Topic) -> None:
         self._what = f"{group} in {topic.name}"
-        self._reader = consumer(settings, group)
+        # Who was killed amid a transaction leaves offsets that others wait for until it ends; not so this one.
+        self._reader = consumer(settings, group, uncommitted=True)
         name = topic_name(settings, topic)
         self._partitions = [TopicPartition(name, p) for p in partitions_of(self._reader, name)]
 
