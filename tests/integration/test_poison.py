@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from streams import indexer
 from streams.agents import process as planner
+from streams.dead_letter_replay import mend_by_bodies, read_bodies, replay
+from streams.dead_letters import Selection, origin_of, read_letters
 from streams.kafka import Publisher, read_to_end
 from streams.settings import Settings
 from streams.topic_admin import apply_topics
-from streams.topics import CATALOG, CUSTOMERS, DEAD_LETTERS, PROMOTIONS, TRANSACTIONS, Topic
+from streams.topics import CATALOG, CUSTOMERS, DEAD_LETTERS, LATE, PROMOTIONS, TRANSACTIONS, Topic
 from streams.updater import process as updater
-from tests.streams.agents.people import promotion
+from tests.chaos.updaters import lag, published_profiles
+from tests.streams.agents.people import at, promotion
 from tests.streams.poisoned import Expected, check_letters, publish_poison
 from tests.streams.running import eventually, running
 from twin_store.messages import CatalogItem, Customer, DeadLetter, Transaction, TransactionLine
@@ -86,7 +92,8 @@ def test_every_kind_of_poison_has_its_letter(deployed: Settings, topic: Topic) -
 
 def test_a_planner_that_reads_its_tables_again_writes_no_letter_again(deployed: Settings) -> None:
     """And what its schema cannot say of a promotion is found too."""
-    backwards = promotion("d2", "display", ["tea"], days=(2, 1)).to_wire()
+    good = json.loads(GOOD[PROMOTIONS].to_wire())
+    backwards = json.dumps(good | {"starts_at": good["ends_at"], "ends_at": good["starts_at"]}).encode()
 
     def written(count: int) -> Callable[[], bool]:
         return lambda: len(letters(deployed)) == count
@@ -97,6 +104,64 @@ def test_a_planner_that_reads_its_tables_again_writes_no_letter_again(deployed: 
         with running(lambda stop: planner.run(deployed, stop)):
             eventually(written(number), f"{number} letters")
     assert [letter.place for letter in letters(deployed)] == [None, "ends_at"]
+
+
+def test_mended_letters_are_folded_once_however_often_they_are_replayed(
+    deployed: Settings, tmp_path: Path
+) -> None:
+    """Of every kind, by a file of whole bodies as `twins dlq replay --file` takes it, and what was too late too."""
+    key, good = key_of(TRANSACTIONS), json.loads(GOOD[TRANSACTIONS].to_wire())
+    poison = publish_poison(deployed, TRANSACTIONS, key, json.dumps(good).encode())
+    with running(lambda stop: updater.run(deployed, stop)):
+        with Publisher(deployed) as publisher:
+            for day in (0, -20):
+                body = good | {"transaction_id": f"d{day}", "occurred_at": at(day).isoformat()}
+                publisher.publish(TRANSACTIONS, key, json.dumps(body).encode())
+        check_letters(deployed, TRANSACTIONS, poison, EXPECTED[TRANSACTIONS])
+        eventually(lambda: len(list(read_letters(deployed, Selection(), LATE))) == 1, "the late letter")
+        bodies = {
+            "/".join(map(str, each.origin)): good | {"transaction_id": f"mended-{each.kind}"}
+            for each in poison
+        }
+        late = {origin_of(letter): good for letter in read_letters(deployed, Selection(), LATE)}
+        everything = file_of(tmp_path / "mended", bodies), file_of(tmp_path / "late", late)
+        assert [
+            replay_twice(deployed, *each) for each in zip(everything, (DEAD_LETTERS, LATE), strict=True)
+        ] == [
+            [len(poison), 0],
+            [1, 0],
+        ]
+        eventually(lambda: receipts_of_anna(deployed) == len(poison) + 2, "what was mended to be folded")
+        before = hash_of_anna(deployed)
+        with Publisher(deployed) as publisher:  # as somebody does who does not trust the marks
+            for body in bodies.values():
+                publisher.publish(TRANSACTIONS, key, json.dumps(body).encode())
+        eventually(lambda: lag(deployed, updater.NAME, TRANSACTIONS) == 0, "the repeats to be read")
+    assert hash_of_anna(deployed) == before
+    assert receipts_of_anna(deployed) == len(poison) + 2
+    assert list(read_letters(deployed, Selection())) == list(read_letters(deployed, Selection(), LATE)) == []
+
+
+def file_of(path: Path, bodies: Mapping[str, Any]) -> Path:
+    path.write_text("".join(json.dumps({"origin": o, "body": b}) + "\n" for o, b in bodies.items()))
+    return path
+
+
+def replay_twice(settings: Settings, file: Path, topic: Topic) -> list[int]:
+    """How many letters each of two replays of a file published."""
+    bodies = read_bodies(file)
+    selection = Selection(origins=frozenset(bodies))
+    return [
+        replay(settings, selection, mend_by_bodies(bodies), letters_topic=topic).replayed for _ in range(2)
+    ]
+
+
+def receipts_of_anna(settings: Settings) -> int:
+    return int(published_profiles(settings)["anna"]["dna"]["activity"]["receipts"])
+
+
+def hash_of_anna(settings: Settings) -> str:
+    return str(published_profiles(settings)["anna"]["content_hash"])
 
 
 def key_of(topic: Topic) -> bytes:
