@@ -61,9 +61,13 @@ class ReplayReport:
 
 
 def replay(
-    settings: Settings, selection: Selection, mend: Mend | None = None, limit: int | None = None
+    settings: Settings,
+    selection: Selection,
+    mend: Mend | None = None,
+    limit: int | None = None,
+    letters_topic: Topic = DEAD_LETTERS,
 ) -> ReplayReport:
-    """Publish the selected open letters to their origin's topic again and mark them as replayed.
+    """Publish the selected open letters of a topic to their origin's topic again and mark them as replayed.
 
     Mended bodies must fit their contract and are keyed by it; letters that cannot be mended are skipped.
     Raises `ReplayError` when Kafka fails or another replay has taken over.
@@ -72,17 +76,23 @@ def replay(
     writer = kafka.producer(settings, transactional_id="dlq-replay")
     try:
         writer.init_transactions(TRANSACTION_TIMEOUT_S)
-        letters = islice(read_letters(settings, selection), limit)
+        letters = islice(read_letters(settings, selection, letters_topic), limit)
         while batch := list(islice(letters, LETTERS_PER_TRANSACTION)):
-            _replay_batch(settings, writer, batch, mend, report)
+            _replay_batch(settings, writer, batch, mend, report, kafka.topic_name(settings, letters_topic))
     except KafkaException as error:
         raise ReplayError(f"the replay stopped: {error.args[0].str()}; run it again to go on") from error
     return report
 
 
 def _replay_batch(
-    settings: Settings, writer: Producer, batch: list[DeadLetter], mend: Mend | None, report: ReplayReport
+    settings: Settings,
+    writer: Producer,
+    batch: list[DeadLetter],
+    mend: Mend | None,
+    report: ReplayReport,
+    marks: str,
 ) -> None:
+    """One transaction; `marks` is the name of the topic that the letters are of, where they are closed."""
     records = []
     for letter in batch:
         try:
@@ -91,7 +101,6 @@ def _replay_batch(
             report.skipped[origin_of(letter)] = str(error)
     if not records:
         return
-    marks = kafka.topic_name(settings, DEAD_LETTERS)
     now = datetime.now(UTC)
     writer.begin_transaction()
     for letter, (key, value, headers) in records:

@@ -38,7 +38,7 @@ def environment_at(
         try:
             head = parse(value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError):
-            continue  # the planner sets bad ones aside
+            continue  # the planner's promotion desk buries bad ones
         if head.kind in ("campaign", "coupon"):
             is_wanted = campaign_id is not None and head.campaign_id == campaign_id
         else:

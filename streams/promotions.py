@@ -20,6 +20,18 @@ EVERYWHERE = None  # the store of what holds in all stores
 DISPLAY, MAILER, PRICE_CUT = "display", "mailer", "price_cut"
 
 
+def check(promotion: Promotion) -> None:
+    """What its schema cannot say of a promotion.
+
+    Raises:
+        BadMessage: it ends before it starts, or is a coupon of no campaign.
+    """
+    if promotion.ends_at <= promotion.starts_at:
+        raise BadMessage("ends_at must be after starts_at", "ends_at")
+    if promotion.kind == "coupon" and promotion.campaign_id is None:
+        raise BadMessage("a coupon must name its campaign", "campaign_id")
+
+
 class Numbering:
     """Products as small consecutive numbers, in order of first mention."""
 
@@ -105,17 +117,15 @@ class Promotions:
         Raises:
             BadMessage: it ends before it starts, or is a coupon of no campaign.
         """
-        if promotion.ends_at <= promotion.starts_at:
-            raise BadMessage("ends_at must be after starts_at", "ends_at")
+        check(promotion)
         match promotion.kind:
             case "campaign":
                 self._put_campaign(promotion)
             case "coupon":
-                if promotion.campaign_id is None:
-                    raise BadMessage("a coupon must name its campaign", "campaign_id")
-                coupons = self._coupons[promotion.campaign_id]
+                campaign_id = str(promotion.campaign_id)
+                coupons = self._coupons[campaign_id]
                 coupons[promotion.promotion_id] = epoch_seconds(promotion.ends_at), self._numbers(promotion)
-                self._campaigns.pop(promotion.campaign_id, None)
+                self._campaigns.pop(campaign_id, None)
             case _:
                 self._put_shelf(promotion)
 

@@ -5,7 +5,8 @@ for each other's lock, and nothing is lost with it. It is read up to the end of 
 is assigned, and kept up by the lane from there on.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from confluent_kafka import Message
 
@@ -18,22 +19,32 @@ from twin_store.store.keys import GRAVE, TWIN
 from twin_store.store.rocks import RocksStore
 from twin_store.store.twins import TwinStore
 
-Watch = Callable[[list[Change]], None]
+NOTE = b"w"  # the watcher's, in the local store only: the changelog has no such kind of key
+
+
+class Watcher(Protocol):
+    """Who is told what comes into a replica, and has it remember a note of its own."""
+
+    def recall(self, note: bytes) -> None:
+        """The note that goes with the records that are in the folder already; they are not shown again."""
+
+    def watch(self, changes: list[Change]) -> bytes | None:
+        """Records of twins or erasures that come in, in order; returns the note to keep with them, if any.
+
+        The note and the records are written as one, so that a crash cannot leave one without the other.
+        """
 
 
 class TwinReplica:
     """Partition `partition` of the twins, as new as what `take` was given. Opening reads the changelog."""
 
     def __init__(
-        self, settings: Settings, reader: str, partition: int, watch: Watch = lambda _: None
+        self, settings: Settings, reader: str, partition: int, watcher: Watcher | None = None
     ) -> None:
-        """`reader` names the process and its member, such as `worker-0`.
-
-        `watch` is told every record of a twin or an erasure that comes in, in order, from the opening on.
-        """
+        """`reader` names the process and its member, such as `worker-0`; `watcher` is told what comes in."""
         folder = settings.data_dir / "state" / f"{settings.topic_prefix}{reader}-{partition}"
         remove_if_old(folder)
-        store = _TwinRecords(RocksStore(folder), watch)
+        store = _TwinRecords(RocksStore(folder), watcher)
         try:
             restore(settings, partition, store, is_copy=True)
             self._twins = TwinStore(store, settings.state_hot_twins_max)
@@ -67,9 +78,12 @@ class TwinReplica:
 class _TwinRecords:
     """A store that keeps only what a replica needs; see `StateStore`."""
 
-    def __init__(self, store: StateStore, watch: Watch) -> None:
+    def __init__(self, store: StateStore, watcher: Watcher | None) -> None:
         self._store = store
-        self._watch = watch
+        self._watcher = watcher
+        note = store.get(NOTE)
+        if watcher is not None and note is not None:
+            watcher.recall(note)
 
     def get(self, key: bytes) -> bytes | None:
         return self._store.get(key)
@@ -79,8 +93,8 @@ class _TwinRecords:
 
     def apply(self, changes: Iterable[Change], position: int) -> None:
         kept = [change for change in changes if _is_kept(change)]
-        self._store.apply(kept, position)
-        self._watch(kept)
+        note = self._watcher.watch(kept) if self._watcher is not None and kept else None
+        self._store.apply(kept if note is None else [*kept, (NOTE, note)], position)
 
     def position(self) -> int:
         return self._store.position()

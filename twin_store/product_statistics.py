@@ -48,8 +48,16 @@ class Statistics:
     prices: np.ndarray
     stores: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.weekly)
+    def skus(self) -> np.ndarray:
+        """The sku keys of all three tables, sorted: what adds up to nothing in one may stand in another.
+
+        A return and a sale of one batch, in one store but not in one week, leave no row of stores.
+        """
+        return np.unique(np.concatenate([table[:, 0] for table in (self.weekly, self.prices, self.stores)]))
+
+    def keys(self) -> np.ndarray:
+        """Its sku and visit keys, sorted."""
+        return np.unique(np.concatenate((self.skus(), self.stores[:, 1])))
 
 
 def nothing() -> Statistics:

@@ -26,11 +26,11 @@ _log = logging.getLogger(__name__)
 class EnvironmentReader:
     """Reads promotions, catalogue and statistics from their beginning, and then what comes.
 
-    Messages that do not fit are left out and counted: the lake, which reads each once, dead-letters them.
+    Messages that do not fit are left out: their owners, which read each once, write the dead letters. Of promotions
+    that is the planner's `PromotionDesk`, of the catalogue the indexer; statistics are the updater's own.
     """
 
     def __init__(self, settings: Settings, environment: Environment) -> None:
-        self.bad = 0
         self.failure: BaseException | None = None
         self._settings = settings
         self._environment = environment
@@ -132,5 +132,4 @@ class EnvironmentReader:
             return None
 
     def _leave_out(self, message: Message, error: Exception) -> None:
-        self.bad += 1
-        _log.warning("%s/%s/%s left out: %s", message.topic(), message.partition(), message.offset(), error)
+        _log.debug("%s/%s/%s left out: %s", message.topic(), message.partition(), message.offset(), error)

@@ -1,7 +1,8 @@
 """The planner process: Faust's wiring around the rounds, from start to a clean stop.
 
 One Faust agent reads profiles, asks and clicks, so that a customer's ledger has one writer; another one deals
-requests out by customer. Records count as read when what they caused is delivered.
+requests out by customer, and a third buries promotions that do not fit. Records count as read when what they caused is
+delivered.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from streams.agents.environment_reader import EnvironmentReader
 from streams.agents.faust_post import FaustPost
 from streams.agents.neighbours import NeighbourMemo
 from streams.agents.planner import Plan, Planner, Rules
+from streams.agents.promotion_desk import PromotionDesk
 from streams.agents.request_desk import RequestDesk
 from streams.agents.rounds import Arrival, Rounds
 from streams.dead_letters import Origin
@@ -28,13 +30,14 @@ from streams.kafka import topic_called, topic_name
 from streams.product_index import IndexReader
 from streams.settings import Settings
 from streams.telemetry import Telemetry
-from streams.topics import ASKS, CLICKSTREAM, PROFILES, REQUESTS, Topic
+from streams.topics import ASKS, CLICKSTREAM, PROFILES, PROMOTIONS, REQUESTS, Topic
 from twin_store.products import ProductRetrieval
 
 NAME = "planner"
 ROUND_MAX = 500
 ROUND_WITHIN_S = 0.02
 REQUESTS_AT_ONCE = 20
+PROMOTIONS_AT_ONCE = 100
 TICK_S = 0.1
 OPEN_EVERY_S = 0.5
 STOP_TIMEOUT_S = 30.0
@@ -85,11 +88,13 @@ class PlannerProcess:
         planner = Planner(rules(settings), self._environment)
         self._rounds = Rounds(planner, self._neighbours, post, counters)
         self._desk = RequestDesk(self._environment, self._reader, post, counters)
+        self._promotions = PromotionDesk(post, counters)
         self._opener = CampaignOpener(
             self._rounds, self._environment, self._held_partitions, settings.partitions
         )
         self._add_agent("plan", (PROFILES, ASKS, CLICKSTREAM), ROUND_MAX, self._plan)
         self._add_agent("deal-out", (REQUESTS,), REQUESTS_AT_ONCE, self._deal_out)
+        self._add_agent("promotions", (PROMOTIONS,), PROMOTIONS_AT_ONCE, self._inspect)
 
     async def run(self, stop: threading.Event) -> None:
         """Plan until `stop` is set. Raises whatever keeps the planner from planning."""
@@ -170,6 +175,10 @@ class PlannerProcess:
     async def _deal_out(self, events: list[EventT]) -> None:
         for event in events:
             await self._desk.take(_origin(event))
+
+    async def _inspect(self, events: list[EventT]) -> None:
+        for event in events:
+            await self._promotions.take(_origin(event))
 
     def _topic_of(self, event: EventT) -> Topic:
         topic = topic_called(self._settings, event.message.topic)

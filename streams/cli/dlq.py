@@ -100,6 +100,7 @@ def replay_letters(
         Path | None,
         typer.Option("--file", help='Mend: NDJSON of {"origin": ..., "body": ...}; only these are replayed.'),
     ] = None,
+    late: Late = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Publish letters to their original topic again, each once, and mark them as replayed.
@@ -120,7 +121,7 @@ def replay_letters(
     if bodies is not None:
         named = frozenset(bodies) & named if named is not None else frozenset(bodies)
     selection = Selection(topic, partition, first, last, stage, reason, named)
-    report = replay(load_settings(), selection, mend, limit)
+    report = replay(load_settings(), selection, mend, limit, LATE if late else DEAD_LETTERS)
     if as_json:
         typer.echo(json.dumps({"replayed": report.replayed, "skipped": report.skipped}))
     else:

@@ -15,7 +15,7 @@ from streams.settler.event_time import EventTime
 from twin_store.outcomes import Unsettled
 from twin_store.store.base import Change
 
-ANSWER, SKUS, TIME = b"a", b"s", b"t"
+ANSWER, SKUS = b"a", b"s"
 SHARED_FROM_BYTES = 1_024  # a campaign's list of skus is that of its whole audience: kept once
 
 
@@ -47,13 +47,9 @@ class Book:
         self._removed: dict[str, Unsettled] = {}
         self._looked: list[str] = []
         self.time = EventTime()
-        self._stored_time = self._sent_time = 0
         self._open(dict(records))
 
     def _open(self, records: dict[bytes, bytes]) -> None:
-        if TIME in records:
-            self.time = EventTime.from_bytes(records[TIME])
-            self._stored_time = self._sent_time = self.time.reached
         for key, value in records.items():
             if key[:1] == SKUS:
                 self._shared[key[1:]] = value
@@ -123,9 +119,6 @@ class Book:
                 changes.append((SKUS + digest, self._shared[digest]))
             elif not self._uses[digest] and digest in self._stored:
                 changes.append((SKUS + digest, None))
-        if changes and self.time.reached > self._stored_time:
-            self._sent_time = self.time.reached
-            changes.append((TIME, self.time.to_bytes()))
         return changes
 
     def committed(self) -> None:
@@ -135,7 +128,6 @@ class Book:
                 self._stored.add(digest)
             else:
                 self._stored.discard(digest)
-        self._stored_time = self._sent_time
         self._forget_batch()
 
     def aborted(self) -> None:
@@ -146,7 +138,6 @@ class Book:
             self._drop(query_id)
         looked = (*self._looked, *self._removed)
         self._at_once.update({query_id: None for query_id in looked if query_id in self._answers})
-        self._sent_time = self._stored_time
         self._forget_batch()
 
     def _forget_batch(self) -> None:

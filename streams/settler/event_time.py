@@ -1,7 +1,5 @@
 """How far the events of a partition have come, so that what has not happened by then did not happen."""
 
-from typing import Self
-
 import msgspec
 
 WITNESSES = 3
@@ -22,17 +20,14 @@ class EventTime:
         self._newest: dict[str, int] = {}
         self._mark: tuple[int, int] | None = None
 
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """What `to_bytes` wrote."""
-        reached, newest = msgspec.msgpack.decode(data, type=tuple[int, dict[str, int]])
-        time = cls(reached)
-        time._newest = newest
-        return time
+    def note(self) -> bytes:
+        """The witnesses, to be kept with the records that brought them."""
+        return msgspec.msgpack.encode(self._newest)
 
-    def to_bytes(self) -> bytes:
-        """The time and its witnesses, so that a restart does not take one customer's word."""
-        return msgspec.msgpack.encode((self.reached, self._newest))
+    def recall(self, note: bytes) -> None:
+        """Hear the witnesses of a `note` again, after a restart."""
+        for customer_id, second in msgspec.msgpack.decode(note, type=dict[str, int]).items():
+            self.see(customer_id, second)
 
     def see(self, customer_id: str, second: int) -> None:
         """A receipt of a customer, in epoch seconds."""

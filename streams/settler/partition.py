@@ -1,7 +1,5 @@
 """One partition in the settler: the twins it follows, its open answers, how far its events have come."""
 
-from collections.abc import Iterable
-
 from confluent_kafka import Message
 
 from streams.batch import next_offset
@@ -25,7 +23,7 @@ class PartitionState:
         restore(settings, number, store, SETTLER_STATE)
         self.number = number
         self.book = Book(store.scan(b""))
-        self.replica = TwinReplica(settings, reader, number, self._watch)
+        self.replica = TwinReplica(settings, reader, number, self)
         self._read = self.replica.position
         self.advance(self._read)
 
@@ -46,8 +44,12 @@ class PartitionState:
         """Let go of the replica."""
         self.replica.close()
 
-    def _watch(self, changes: Iterable[Change]) -> None:
-        """Who bought, and when; who is to be forgotten."""
+    def recall(self, note: bytes) -> None:
+        """See `Watcher`. Without it a restart would know of no receipt that its folder holds already."""
+        self.book.time.recall(note)
+
+    def watch(self, changes: list[Change]) -> bytes:
+        """See `Watcher`: who bought, and when; who is to be forgotten."""
         for key, value in changes:
             if value is None:
                 continue
@@ -57,3 +59,4 @@ class PartitionState:
                 customer_id = customer_of(key)
                 self.book.time.see(customer_id, second)
                 self.book.touch(customer_id)
+        return self.book.time.note()

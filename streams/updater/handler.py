@@ -213,9 +213,8 @@ class Updater:
         deltas = deltas_of(moved, where)
         parts = split(deltas, lambda keys: self._sku_partitions.of(keys, symbols), self._settings.partitions)
         for partition, part in enumerate(parts):
-            if len(part.stores):
-                held = {*part.stores[:, 0].tolist(), *part.stores[:, 1].tolist()}
-                block = write_statistics(part, {key: symbols[key] for key in held})
+            if len(part.skus()):
+                block = write_statistics(part, {key: symbols[key] for key in part.keys().tolist()})
                 outbox.send(PRODUCT_DELTAS, str(partition).encode(), block, partition=partition)
 
     def _tick_products(self, outbox: Outbox) -> dict[Source, int | None]:

@@ -104,7 +104,7 @@ class ProductLane:
         """Publish what changed; returns the changelog records of the shards that changed."""
         began = time.monotonic()
         self._next = combine(self._state, self._pending)
-        changed = np.unique(np.concatenate([d.weekly[:, 0] for d in self._pending]))
+        changed = np.unique(np.concatenate([d.skus() for d in self._pending]))
         self._publish(outbox, self._next, changed)
         changes = self._shards(self._next, np.unique(changed % SHARDS))
         for key, value in changes:
@@ -136,13 +136,15 @@ class ProductLane:
         changes: list[Change] = []
         for shard in wanted.tolist():
             part = Statistics(*(piece[shard] for piece in pieces))
-            keys = {*part.weekly[:, 0].tolist(), *part.stores[:, 0].tolist(), *part.stores[:, 1].tolist()}
-            symbols = {key: self._symbols[key] for key in sorted(keys)}
+            symbols = {key: self._symbols[key] for key in part.keys().tolist()}
             changes.append((products_key(shard), write_statistics(part, symbols)))
         return changes
 
     def _publish(self, outbox: Outbox, statistics: Statistics, changed: np.ndarray) -> None:
-        """One message a product that changed and is known of. In backlogs most do, so little is done for each."""
+        """One message a product that changed. In backlogs most do, so little is done for each.
+
+        Where all was taken back nothing is left, and that is to be said too.
+        """
         weekly, prices, stores = statistics.weekly, statistics.prices, statistics.stores
         bounds = [bounds_of(table, changed) for table in (weekly, prices, stores)]
         levels = price_levels(prices, *bounds[1])
@@ -155,8 +157,6 @@ class ProductLane:
         for key, level, (w, w_end, p, p_end, s, s_end) in zip(
             changed.tolist(), levels.tolist(), places, strict=True
         ):
-            if w == w_end and s == s_end:
-                continue
             digest = xxhash.xxh3_64(raw[0][w * widths[0] : w_end * widths[0]])
             digest.update(raw[1][p * widths[1] : p_end * widths[1]])
             digest.update(raw[2][s * widths[2] : s_end * widths[2]])

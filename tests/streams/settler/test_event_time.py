@@ -52,7 +52,10 @@ def test_a_restart_remembers_the_witnesses() -> None:
     for customer, second in (("a", 100), ("b", 200), ("c", 300)):
         time.see(customer, second)
     time.advance(position=1, end=1)
-    again = EventTime.from_bytes(time.to_bytes())
+    again = EventTime()
+    again.recall(time.note())
+    again.advance(position=1, end=1)
+    assert again.reached == 100
     again.see("c", 9_999)
     again.advance(position=2, end=2)
     assert again.reached == 100

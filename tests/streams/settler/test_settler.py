@@ -17,6 +17,7 @@ from streams.sources.schedule import publish
 from streams.topic_admin import apply_topics
 from streams.topics import DEAD_LETTERS, ERASURE, OUTCOMES, PREDICTIONS, TRANSACTIONS
 from streams.updater import process as updater
+from tests.chaos.progress import until_shared_by
 from tests.chaos.updaters import lag
 from tests.streams.answers import DAY, Receipt, answered, receipts_of, truths_of
 from tests.streams.running import eventually, running
@@ -155,3 +156,22 @@ def test_the_erased_have_no_outcomes_and_bad_answers_are_set_aside(
     assert {outcome["query_id"] for outcome in outcomes(settings)} == set(truths)
     letters = [json.loads(message.value() or b"") for message in read_to_end(settings, DEAD_LETTERS)]
     assert sorted(letter.get("place", "") for letter in letters) == ["", "probabilities"]
+
+
+def test_a_restart_before_the_first_answer_forgets_no_receipt(
+    settings: Settings, records: list[Record]
+) -> None:
+    """All receipts are in the settler's folder before an answer comes, and none comes after."""
+    apply_topics(settings)
+    receipts = receipts_of(records)
+    made = [p for p in answers_about(receipts) if p.as_of.timestamp() > records[-1].at_seconds - 60 * DAY]
+    truths = expected(made, receipts, settings.partitions)
+    publish(settings, records)
+    with running(lambda stop: updater.run(settings, stop)):
+        eventually(lambda: lag(settings, updater.NAME, TRANSACTIONS) == 0, "the receipts to be folded")
+    with running(lambda stop: settler.run(settings, stop)):
+        until_shared_by(settings, settler.NAME, 1)
+    publish_answers(settings, made)
+    with running(lambda stop: settler.run(settings, stop)):
+        wait_for_outcomes(settings, len(truths))
+    assert {outcome["query_id"] for outcome in outcomes(settings)} == set(truths) != set()
