@@ -48,6 +48,11 @@ def add_up(members: Sequence[Sequence[Batch]]) -> Run:
     )
 
 
+def cost_of_median_batch(batches: Sequence[Batch]) -> float:
+    """Microseconds of processor time a line in a middling batch, which leaves out what only some batches do."""
+    return float(np.median([1e6 * (batch.cpu_ended - batch.cpu_began) / batch.lines for batch in batches]))
+
+
 def cost_of_tenths(batches: Sequence[Batch]) -> tuple[float, float]:
     """Microseconds of processor time a line, over the first and the last tenth of one process's lines."""
     lines = np.cumsum([0, *(batch.lines for batch in batches)])

@@ -49,6 +49,7 @@ def measure(lines_per_s: float = 75_000.0, customers: int | None = None) -> dict
                 say(f"{len(busy):,} receipts at {busy_per_s:,.0f} a second")
                 found, published_per_s = _run(probe, busy, busy_per_s, "busy")
                 found["busy_lines_per_s"] = round(published_per_s * lines_each)
+                updaters.wait_for_products()
                 say(f"{QUIET_RECEIPTS} receipts at {QUIET_PER_S:.0f} a second")
                 found |= _run(probe, later[-QUIET_RECEIPTS:], QUIET_PER_S, "quiet")[0]
     return found | {"quiet_receipts_per_s": QUIET_PER_S}

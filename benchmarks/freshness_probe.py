@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Message, Producer, TopicPartition
 
 from streams.errors import TwinsError
-from streams.kafka import Headers, consumer, partition_for, producer, topic_name
+from streams.kafka import Headers, consumer, partition_for, topic_name
 from streams.positions import PositionReader
-from streams.settings import Settings
+from streams.settings import Settings, kafka_client_config
 from streams.sources.complete_journey.journey import SOURCE
 from streams.sources.record import Record
 from streams.sources.schedule import HeadersBySource
@@ -23,7 +24,9 @@ from streams.topics import PROFILES, TRANSACTIONS
 READ_S = 0.001
 READ_MAX = 500
 DRAIN_TIMEOUT_S = 120.0
+FLUSH_TIMEOUT_S = 10.0
 Prepared = tuple[Record, Headers]
+_log = logging.getLogger(__name__)
 
 
 class _Offset(msgspec.Struct):
@@ -56,13 +59,14 @@ class FreshnessProbe:
         self._unseen = 0
         self._seconds: list[float] = []
         self._decode = msgspec.json.Decoder(_Profile).decode
-        self._producer = producer(settings)
+        self._producer = _till(settings)
         self._reader = consumer(settings, "freshness")
         name = topic_name(settings, PROFILES)
         self._reader.assign([TopicPartition(name, p, end) for (_, p), end in profiles.items()])
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop publishing and reading."""
+        self._producer.flush(FLUSH_TIMEOUT_S)
         self._reader.close()
 
     def run(self, receipts: Sequence[Prepared], per_s: float) -> tuple[np.ndarray, float]:
@@ -107,3 +111,13 @@ class FreshnessProbe:
             while waiting and waiting[0][0] < included:
                 self._seconds.append(now - waiting.popleft()[1])
                 self._unseen -= 1
+
+
+def _till(settings: Settings) -> Producer:
+    """A producer with one request under way at a time.
+
+    With five of them out, which is what idempotence allows, librdkafka spins until one comes back: it would take the
+    core from the broker that it waits for.
+    """
+    options = {"acks": "all", "enable.idempotence": True, "compression.type": "lz4", "linger.ms": 5}
+    return Producer(kafka_client_config(settings) | options | {"max.in.flight": 1}, logger=_log)

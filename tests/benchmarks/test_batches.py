@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.batches import Batch, add_up, cost_of_tenths
+from benchmarks.batches import Batch, add_up, cost_of_median_batch, cost_of_tenths
 
 
 def test_a_run_lasts_from_the_first_batch_of_any_member_to_the_last_commit_of_any() -> None:
@@ -20,5 +20,10 @@ def test_tenths_are_cut_out_of_batches_that_do_not_end_there() -> None:
 
 
 def test_what_happens_between_batches_belongs_to_the_next() -> None:
-    batches = [Batch(0, 1, 0.0, 1.0, 100), *(Batch(1, 2, 1.5, 2.0, 900) for _ in range(1))]
+    batches = [Batch(0, 1, 0.0, 1.0, 100), Batch(1, 2, 1.5, 2.0, 900)]
     assert cost_of_tenths(batches)[1] == pytest.approx(1e6 / 900)
+
+
+def test_what_one_batch_does_besides_is_not_in_the_median() -> None:
+    batches = [Batch(0, 1, 0.0, cpu_s, 1_000_000) for cpu_s in (3.0, 9.0, 4.0)]
+    assert cost_of_median_batch(batches) == pytest.approx(4.0)
