@@ -17,6 +17,9 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     cpu_began: float
     cpu_ended: float
     lines: int
+    tick_cpu_s: float = (
+        0.0  # of it what went into publishing statistics of products, at a time of the clock's choosing
+    )
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,19 @@ def add_up(members: Sequence[Sequence[Batch]]) -> Run:
     )
 
 
-def cost_of_median_batch(batches: Sequence[Batch]) -> float:
-    """Microseconds of processor time a line in a middling batch, which leaves out what only some batches do."""
-    return float(np.median([1e6 * (batch.cpu_ended - batch.cpu_began) / batch.lines for batch in batches]))
+def cost_of_ticks(batches: Sequence[Batch]) -> float:
+    """Seconds of processor time that went into publishing statistics of products."""
+    return sum(batch.tick_cpu_s for batch in batches)
 
 
 def cost_of_tenths(batches: Sequence[Batch]) -> tuple[float, float]:
-    """Microseconds of processor time a line, over the first and the last tenth of one process's lines."""
+    """Microseconds of processor time a line, over the first and the last tenth of one process's lines.
+
+    Without ticks: they are due by the clock, so in a run of seconds all of them fall to its end.
+    """
     lines = np.cumsum([0, *(batch.lines for batch in batches)])
     cpu_s = np.array([batches[0].cpu_began, *(batch.cpu_ended for batch in batches)])
+    cpu_s -= np.cumsum([0.0, *(batch.tick_cpu_s for batch in batches)])
     tenth = lines[-1] / 10
     start, first, last, end = np.interp([0, tenth, lines[-1] - tenth, lines[-1]], lines, cpu_s)
     return float(1e6 * (first - start) / tenth), float(1e6 * (end - last) / tenth)

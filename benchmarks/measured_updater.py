@@ -29,6 +29,7 @@ class TellingTelemetry(Telemetry):
     def __init__(self, settings: Settings) -> None:
         super().__init__(process.NAME, settings)
         self._began = (0.0, 0.0)
+        self._tick_cpu_s = 0.0
 
     def beat(self) -> None:
         """The lane calls it once a round, when it has taken a batch and before it handles it."""
@@ -36,10 +37,17 @@ class TellingTelemetry(Telemetry):
         self._began = (time.monotonic(), time.process_time())
 
     def counter(self, name: str, help: str, labels: Sequence[str] = ()) -> Counter:
-        """The counter of lines tells of each batch what it is increased by."""
+        """The counter of lines tells of each batch what it is increased by; that of ticks comes just before."""
         counter = super().counter(name, help, labels)
+        count = counter.inc
+        if name == "tick_cpu_seconds":
+
+            def count_and_keep(amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
+                count(amount, exemplar)
+                self._tick_cpu_s += amount
+
+            counter.inc = count_and_keep  # type: ignore[method-assign]
         if name == "lines":
-            count = counter.inc
 
             def count_and_tell(amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
                 count(amount, exemplar)
@@ -51,7 +59,8 @@ class TellingTelemetry(Telemetry):
 
     def _tell(self, lines: int) -> None:
         began, cpu_began = self._began
-        batch = Batch(began, time.monotonic(), cpu_began, time.process_time(), lines)
+        batch = Batch(began, time.monotonic(), cpu_began, time.process_time(), lines, self._tick_cpu_s)
+        self._tick_cpu_s = 0.0
         print(msgspec.json.encode(batch).decode(), flush=True)
 
 

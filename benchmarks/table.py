@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 LINES_PER_S = 150_000
+TENTHS_MAX = 1.2
 GROWTH_MAX = 1.05
 RETRIEVAL_MS = 2.0
 ANSWERS_PER_S = 5_000
@@ -48,13 +49,14 @@ def render(rows: list[Row]) -> str:
 def _updater(found: Found, _: Results) -> Iterator[Row]:
     yield _at_least("updater, one process on one core", found["lines_per_s"], "lines/s", LINES_PER_S)
     yield Row(
-        "  processor time a line, and in a middling batch",
-        f"{found['cpu_us_per_line']:.2f}, {found['median_batch_us_per_line']:.2f} µs",
+        "  processor time a line; of the whole run, spent on publishing products",
+        f"{found['cpu_us_per_line']:.2f} µs; {found['tick_cpu_s']:.1f} s of {found['seconds']:.1f} s",
     )
     yield Row(
-        "  a line in the last tenth of the year to one in the first",
+        "  a line in the last tenth of the year to one in the first, without that",
         f"{found['first_tenth_us_per_line']:.2f} -> {found['last_tenth_us_per_line']:.2f} µs",
-        ratio=f"{found['last_to_first_tenth']:.2f}",
+        f"<= {TENTHS_MAX}",
+        f"{found['last_to_first_tenth']:.2f}",
     )
     yield Row("  memory at its peak", f"{found['memory_peak_mib']:,} MiB")
     yield Row("  state on disk a customer", f"{found['state_bytes_per_customer']:,} bytes")

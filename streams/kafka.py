@@ -36,6 +36,19 @@ Record = tuple[bytes | None, bytes | None, Headers]
 FLUSH_TIMEOUT_S = 60.0
 POLL_EVERY = 1_000  # records between two looks at failed deliveries
 DELIVERY_TIMEOUT_MS = 300_000  # long enough to sit out the restart of a broker
+# librdkafka does not call all of this retriable.
+_PASSING = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError._TRANSPORT,
+    }
+)
 _log = logging.getLogger(__name__)
 
 
@@ -259,6 +272,11 @@ def read_to_end(
                 raise KafkaReadError(f"{name}: no answer for {timeout_s:.0f} s; {_is_it_up(settings)}")
     finally:
         reader.close()
+
+
+def is_passing(error: KafkaError) -> bool:
+    """Whether it is what a broker answers while it starts or hands over: the same call may go through later."""
+    return bool(error.retriable()) or error.code() in _PASSING
 
 
 def partitions_of(client: Consumer | Producer | AdminClient, name: str, timeout_s: float = 10.0) -> list[int]:

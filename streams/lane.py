@@ -29,7 +29,7 @@ from confluent_kafka import (
 
 from streams.batch import Batch, Handler, Source, next_offset
 from streams.errors import TwinsError
-from streams.kafka import Headers, consumer, producer, topic_name
+from streams.kafka import Headers, consumer, is_passing, producer, topic_name
 from streams.positions import lag
 from streams.settings import Settings
 from streams.topics import Topic
@@ -38,16 +38,6 @@ POLL_S = 0.2
 KAFKA_TIMEOUT_S = 30.0
 RETRY_S = 0.5
 COLLECT_EVERY_S = 30.0
-# What a broker answers while it starts or hands over; librdkafka does not call all of it retriable.
-PASSING = frozenset(
-    {
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-    }
-)
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -256,7 +246,7 @@ class Lane:
                 error = exception.args[0]
                 if error.fatal():
                     raise FencedError(f"{self._name}-{self._member}: {error.str()}") from exception
-                if not (error.retriable() or error.code() in PASSING) or time.monotonic() > deadline:
+                if not is_passing(error) or time.monotonic() > deadline:
                     raise
                 _log.warning("%s: %s, trying again", what, error.str())
                 time.sleep(RETRY_S)

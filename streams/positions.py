@@ -9,22 +9,13 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, To
 
 from streams.batch import Source
 from streams.errors import TwinsError
-from streams.kafka import consumer, partitions_of, topic_name
+from streams.kafka import consumer, is_passing, partitions_of, topic_name
 from streams.settings import Settings
 from streams.topics import Topic
 
 TIMEOUT_S = 15.0
 POLL_S = 0.05
 LANES = frozenset({"updater", "indexer", "worker", "settler"})  # owners of topics that write in transactions
-
-PASSING = frozenset(
-    {
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._TRANSPORT,
-    }
-)
 
 Positions = Mapping[Source, int]
 """The next offset of each topic's partitions."""
@@ -67,7 +58,7 @@ class PositionReader:
             if error is None:
                 return {asked[answer.topic, answer.partition]: answer.offset for answer in answers}
             # Of topics that were just made, and while a broker restarts, the leader is not known everywhere.
-            if error.code() not in PASSING or time.monotonic() > deadline:
+            if not _is_passing(error) or time.monotonic() > deadline:
                 raise PositionError(_no_answer("the ends of topics", error))
             time.sleep(POLL_S)
         return {}
@@ -130,3 +121,8 @@ def lag(ends: Positions, committed: Positions) -> int:
 
 def _no_answer(what: str, error: KafkaError) -> str:
     return f"Kafka does not tell {what}: {error.str()}; is it up? (`twins broker status`)"
+
+
+def _is_passing(error: KafkaError) -> bool:
+    """As `is_passing`; and a topic that was just made is not known everywhere."""
+    return is_passing(error) or error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     )
 
     batch_max_messages: int = Field(
-        16_000, ge=1, le=1_000_000, description="Updater: most messages a transaction"
+        32_000, ge=1, le=1_000_000, description="Updater: most messages a transaction"
     )
     batch_linger_ms: int = Field(
         5, ge=0, le=60_000, description="Updater: wait this long for a batch to fill"

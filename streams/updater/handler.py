@@ -69,6 +69,7 @@ class Updater:
         self._position_at: dict[int, tuple[float, int]] = {}
         self._batch: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()  # what committed batches did, by the names of the metrics
+        self.tick_cpu_s = 0.0  # processor time that ticks have taken so far
         self.oldest_ms = 0  # when the batch's first event reached the broker; 0 if it has none
 
     def assigned(self, partition: int, committed: Mapping[Topic, int]) -> None:
@@ -227,7 +228,9 @@ class Updater:
         chosen = min(due, key=lambda number: self._partitions[number].products.ticked, default=None)
         for number, state in self._partitions.items():
             if number == chosen:
+                began = time.thread_time()
                 state.twins.stage_records(state.products.tick(outbox))
+                self.tick_cpu_s += time.thread_time() - began
                 self._ticking.append(state)
                 if state not in self._touched:
                     self._touched.append(state)

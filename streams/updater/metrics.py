@@ -29,6 +29,10 @@ class UpdaterMetrics:
             )
         }
         self._counted = dict.fromkeys(self._counters, 0)
+        self._ticks = telemetry.counter(
+            "tick_cpu_seconds", "Processor time that went into publishing statistics of products"
+        )
+        self._ticked = 0.0
         self._records = telemetry.counter("records", "Records taken from Kafka")
         self._seconds = telemetry.histogram("batch_seconds", "Duration of a batch, to its commit")
         self._freshness = telemetry.histogram(
@@ -47,6 +51,8 @@ class UpdaterMetrics:
         if self._updater.oldest_ms:
             # Two clocks may differ by a little.
             self._freshness.observe(max(0.0, time.time() - self._updater.oldest_ms / 1000))
+        self._ticks.inc(self._updater.tick_cpu_s - self._ticked)
+        self._ticked = self._updater.tick_cpu_s
         for name, counter in self._counters.items():
             total = self._updater.totals[name]
             counter.inc(total - self._counted[name])

@@ -17,7 +17,7 @@ from confluent_kafka.admin import OffsetSpec
 
 from streams.batch import next_offset
 from streams.errors import TwinsError
-from streams.kafka import admin, consumer, partitions_of, topic_name
+from streams.kafka import admin, consumer, is_passing, partitions_of, topic_name
 from streams.settings import Settings
 from streams.topics import STATE, Topic
 from twin_store.store.base import Change, StateStore
@@ -91,7 +91,7 @@ def _end_with_open_transactions(settings: Settings, name: str, partition: int) -
             return int(found[asked].result().offset)
         except KafkaException as error:
             # A topic just made, or a broker just back, may not have a leader yet.
-            if not error.args[0].retriable() or time.monotonic() > deadline:
+            if not is_passing(error.args[0]) or time.monotonic() > deadline:
                 raise
             time.sleep(RETRY_S)
 
