@@ -36,6 +36,15 @@ Record = tuple[bytes | None, bytes | None, Headers]
 FLUSH_TIMEOUT_S = 60.0
 POLL_EVERY = 1_000  # records between two looks at failed deliveries
 DELIVERY_TIMEOUT_MS = 300_000  # long enough to sit out the restart of a broker
+# After a broker restarts, `send_offsets_to_transaction` can wait for ever, whatever its timeout, for a group
+# coordinator that librdkafka remembers and has given up (librdkafka #5456, #5511). It looks again whenever a
+# connection changes its state, and asks anew for a coordinator that it has not looked up for the age of its metadata:
+# so idle connections are closed, and less often than metadata ages.
+COMES_BACK = {
+    "topic.metadata.refresh.interval.ms": 3_000,
+    "metadata.max.age.ms": 5_000,
+    "connections.max.idle.ms": 10_000,
+}
 _log = logging.getLogger(__name__)
 
 
@@ -141,6 +150,7 @@ def producer(settings: Settings, *, transactional_id: str | None = None) -> Prod
             "transactional.id": group_name(settings, transactional_id),
             "transaction.timeout.ms": settings.transaction_timeout_ms,
             "delivery.timeout.ms": settings.transaction_timeout_ms,
+            **COMES_BACK,
         }
     return Producer(options, logger=_log)
 
