@@ -49,6 +49,15 @@ _PASSING = frozenset(
         KafkaError._TRANSPORT,
     }
 )
+# After a broker restarts, `send_offsets_to_transaction` can wait for ever, whatever its timeout, for a group
+# coordinator that librdkafka remembers and has given up (librdkafka #5456, #5511). It looks again whenever a
+# connection changes its state, and asks anew for a coordinator that it has not looked up for the age of its metadata:
+# so idle connections are closed, and less often than metadata ages.
+COMES_BACK = {
+    "topic.metadata.refresh.interval.ms": 3_000,
+    "metadata.max.age.ms": 5_000,
+    "connections.max.idle.ms": 10_000,
+}
 _log = logging.getLogger(__name__)
 
 
@@ -154,6 +163,7 @@ def producer(settings: Settings, *, transactional_id: str | None = None) -> Prod
             "transactional.id": group_name(settings, transactional_id),
             "transaction.timeout.ms": settings.transaction_timeout_ms,
             "delivery.timeout.ms": settings.transaction_timeout_ms,
+            **COMES_BACK,
         }
     return Producer(options, logger=_log)
 

@@ -35,6 +35,11 @@ class Member:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
 
+    @property
+    def running(self) -> bool:
+        """Whether the process of the last start lives."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         """Let it finish; fails if it did not end well."""
         assert self._process is not None

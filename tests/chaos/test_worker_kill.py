@@ -9,9 +9,11 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from streams.broker import DevBroker, free_port
 from streams.kafka import Publisher, read_to_end
 from streams.settings import Settings
 from streams.sources.complete_journey import CompleteJourney
@@ -191,10 +193,45 @@ def test_workers_come_and_go_under_load(folded: Settings, members: dict[str, Mem
     worker.start()
     with asking(folded, asked):
         for change, owners in ((other.start, 2), (worker.kill, 1), (worker.start, 2), (other.stop, 1)):
-            with progress(folded, "worker", PREDICTIONS) as answers:
-                answers.until_written(answers.end + QUERIES_PER_S)
+            until_answered(folded, QUERIES_PER_S)
             change()
             until_shared_by(folded, "worker", owners)
     check(folded, asked)
     worker.stop()
     settler.stop()
+
+
+@pytest.mark.long
+def test_the_broker_goes_away_under_them(offline_settings: Settings, tmp_path: Path) -> None:
+    """Killed, then stopped, while questions come: both processes come back by themselves, and nothing is missing."""
+    broker = DevBroker(tmp_path / "broker", free_port())
+    broker.start()
+    settings = with_twins(offline_settings.model_copy(update={"kafka_bootstrap": broker.bootstrap}))
+    # A transaction may live as long as it does by default: it outlasts the broker's absence.
+    settings = settings.model_copy(update={"transaction_timeout_ms": 60_000})
+    worker, settler = Member(settings, "worker"), Member(settings, "settler")
+    asked: list[Query] = []
+    try:
+        worker.start()
+        settler.start()
+        with asking(settings, asked):
+            for end_broker in (broker.kill, broker.stop):
+                until_answered(settings, QUERIES_PER_S)
+                end_broker()
+                broker.start()
+            until_answered(settings, QUERIES_PER_S)
+        assert worker.running, worker.log.read_text()[-3_000:]
+        assert settler.running, settler.log.read_text()[-3_000:]
+        check(settings, asked)
+        worker.stop()
+        settler.stop()
+    finally:
+        worker.kill()
+        settler.kill()
+        broker.stop()
+
+
+def until_answered(settings: Settings, more: int) -> None:
+    """Wait until so many more records are in the predictions."""
+    with progress(settings, "worker", PREDICTIONS) as answers:
+        answers.until_written(answers.end + more)
