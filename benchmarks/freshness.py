@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.batches import add_up
 from benchmarks.command import run_alone
 from benchmarks.deployment import warm_site
 from benchmarks.freshness_probe import FreshnessProbe, Prepared, prepare
 from benchmarks.machine import held_to, measured_core, other_cores
 from benchmarks.progress import say
 from benchmarks.receipts import HeldBack
-from benchmarks.updaters import running
+from benchmarks.updaters import Updater, running
 from streams.sources.complete_journey import CompleteJourney
 from streams.topics import TRANSACTIONS
 
@@ -43,28 +44,34 @@ def measure(lines_per_s: float = 75_000.0, customers: int | None = None) -> dict
             updaters.wait_for(history.totals.lines)
             updaters.wait_for_products()
             later = prepare(everything[half:])
-            busy_per_s = lines_per_s / lines_each
-            busy = later[: min(len(later) - QUIET_RECEIPTS, int(BUSY_S * busy_per_s))]
+            per_s = lines_per_s / lines_each
+            busy = later[: min(len(later) - QUIET_RECEIPTS, int(BUSY_S * per_s))]
+            updater = updaters.members[0]
             with contextlib.closing(FreshnessProbe(settings)) as probe:
-                say(f"{len(busy):,} receipts at {busy_per_s:,.0f} a second")
-                found, published_per_s = _run(probe, busy, busy_per_s, "busy")
-                found["busy_lines_per_s"] = round(published_per_s * lines_each)
+                say(f"{len(busy):,} receipts at {per_s:,.0f} a second")
+                found = _run(probe, updater, busy, per_s, "busy")
                 updaters.wait_for_products()
                 say(f"{QUIET_RECEIPTS} receipts at {QUIET_PER_S:.0f} a second")
-                found |= _run(probe, later[-QUIET_RECEIPTS:], QUIET_PER_S, "quiet")[0]
-    return found | {"quiet_receipts_per_s": QUIET_PER_S}
+                found |= _run(probe, updater, later[-QUIET_RECEIPTS:], QUIET_PER_S, "quiet")
+    return found
 
 
 def _run(
-    probe: FreshnessProbe, receipts: list[Prepared], per_s: float, name: str
-) -> tuple[dict[str, Any], float]:
+    probe: FreshnessProbe, updater: Updater, receipts: list[Prepared], per_s: float, name: str
+) -> dict[str, Any]:
+    """Percentiles, the load that there really was, and how much of its core the updater needed for it."""
+    before = len(updater.batches)
     taken_ms, published_per_s = probe.run(receipts, per_s)
     steady = taken_ms[int(SKIPPED * len(taken_ms)) :]
+    work = add_up([updater.batches[before:]])
     return {
         f"{name}_receipts": len(receipts),
+        f"{name}_receipts_per_s": round(published_per_s),
+        f"{name}_lines_per_s": round(published_per_s * work.lines / len(receipts)),
+        f"{name}_updater_cpu_share": round(work.cpu_s / work.seconds, 3),
         f"{name}_ms_p50": round(float(np.median(steady)), 1),
         f"{name}_ms_p99": round(float(np.quantile(steady, 0.99)), 1),
-    }, published_per_s
+    }
 
 
 if __name__ == "__main__":

@@ -83,10 +83,8 @@ def _scaling(found: Found, _: Results) -> Iterator[Row]:
 
 
 def _freshness(found: Found, _: Results) -> Iterator[Row]:
-    for name, load in (
-        ("busy", f"{found['busy_lines_per_s']:,} lines/s"),
-        ("quiet", f"{found['quiet_receipts_per_s']:.0f} receipts/s"),
-    ):
+    for name in ("busy", "quiet"):
+        load = f"{found[f'{name}_lines_per_s']:,} lines/s, {100 * found[f'{name}_updater_cpu_share']:.0f} % of a core"
         yield Row(
             f"receipt to published profile at {load}, p50 / p99",
             f"{found[f'{name}_ms_p50']:,.0f} / {found[f'{name}_ms_p99']:,.0f} ms",
