@@ -29,8 +29,10 @@ from streams.sources.complete_journey.tables import START_SECONDS
 from streams.sources.record import Record
 from streams.topics import TRANSACTIONS
 from streams.updater.partition import partition_folder
-from twin_store.store.keys import TWIN, customer_of, twin_key
+from twin_store.dna.binary import write_twin
+from twin_store.store.keys import TWIN, customer_of
 from twin_store.store.rocks import RocksStore
+from twin_store.store.twins import TwinStore
 
 COMPARED = ("twin_bytes", "state_bytes_per_customer", "memory_mib", "cpu_us_per_line")
 
@@ -69,36 +71,36 @@ def _fold_year(
     updaters.wait_for(sum(batch.lines for batch in updater.batches[:before]) + receipts.totals.lines)
     updaters.wait_for_products()
     run = add_up([updater.batches[before:]])
-    whole, everything = _record_bytes(settings)
+    twins, everything = _state_bytes(settings)
     return {
         "lines": run.lines,
         "cents": receipts.totals.cents,
         "cpu_us_per_line": round(run.cpu_us_per_line, 2),
         "memory_mib": round(memory_bytes(updater.pid) / 2**20),
-        "twin_bytes": round(whole / customers),
+        "twin_bytes": round(twins / customers),
         "state_bytes_per_customer": round(everything / customers),
     }
 
 
-def _record_bytes(settings: Settings) -> tuple[int, int]:
-    """Bytes of the twins written whole, and of all records: also what each was told since, products and symbols.
+def _state_bytes(settings: Settings) -> tuple[int, int]:
+    """Bytes of all twins as they would be written now; and of all records: deltas, products and symbols too.
 
     Older values that are yet to be compacted away do not count. Read from a copy: the updater, which is idle now, holds
     the store itself.
     """
-    whole = everything = 0
+    twins = everything = 0
     copy = settings.data_dir / "copy"
     for partition in range(settings.partitions):
         shutil.copytree(partition_folder(settings, partition), copy)
         (copy / "LOCK").unlink()
         store = RocksStore(copy)
-        for key, value in store.scan(b""):
-            everything += len(key) + len(value)
-            if key.startswith(TWIN) and key == twin_key(customer_of(key), 0):
-                whole += len(key) + len(value)
-        store.close()
+        everything += sum(len(key) + len(value) for key, value in store.scan(b""))
+        customers = {customer_of(key) for key, _ in store.scan(TWIN)}
+        decoded = TwinStore(store)
+        twins += sum(len(write_twin(decoded.get(customer).twin, 0)) for customer in customers)
+        decoded.close()
         shutil.rmtree(copy)
-    return whole, everything
+    return twins, everything
 
 
 if __name__ == "__main__":
