@@ -36,7 +36,10 @@ from twin_store.messages.codec import BadMessage, shared_headers
 from twin_store.product_statistics import deltas_of, split, write_statistics
 
 COMPANIONS = (CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE, PRODUCT_DELTAS)
-POSITION_EVERY_S = 5.0
+POSITION_EVERY_S = 60.0  # asking takes a tenth of a second; a restart reads so much of the changelog again
+TICK_SHARE = (
+    0.1  # of the time goes to ticks at most: with much to publish they come less often and coalesce more
+)
 
 
 class Updater:
@@ -46,6 +49,7 @@ class Updater:
         end_offset: the end of a partition's changelog.
         names: what is known of the products as of now.
         open_partition: opens a partition's state, brought up to the end of its changelog.
+        tick_share: the share of the time that may go to publishing statistics of products.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Updater:
         end_offset: Callable[[int], int],
         names: Callable[[], ProductNames],
         open_partition: Callable[[int], PartitionState],
+        tick_share: float = TICK_SHARE,
     ) -> None:
         self._settings = settings
         self._end_offset = end_offset
@@ -69,6 +74,8 @@ class Updater:
         self._position_at: dict[int, tuple[float, int]] = {}
         self._batch: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()  # what committed batches did, by the names of the metrics
+        self._tick_share = tick_share
+        self._no_tick_before = 0.0
         self.tick_cpu_s = 0.0  # processor time that ticks have taken so far
         self.oldest_ms = 0  # when the batch's first event reached the broker; 0 if it has none
 
@@ -86,7 +93,7 @@ class Updater:
 
     def due(self) -> bool:
         """Whether held-back product deltas wait for a tick."""
-        return any(state.products.due() for state in self._partitions.values())
+        return bool(self._due_for_a_tick())
 
     def handle(self, batch: Batch, outbox: Outbox) -> Mapping[Source, int | None]:
         """See `Handler`."""
@@ -224,19 +231,26 @@ class Updater:
         One partition a batch, the one that has waited longest: receipts wait behind a tick.
         """
         held: dict[Source, int | None] = {}
-        due = [number for number, state in self._partitions.items() if state.products.due()]
+        due = self._due_for_a_tick()
         chosen = min(due, key=lambda number: self._partitions[number].products.ticked, default=None)
         for number, state in self._partitions.items():
             if number == chosen:
                 began = time.thread_time()
                 state.twins.stage_records(state.products.tick(outbox))
-                self.tick_cpu_s += time.thread_time() - began
+                took = time.thread_time() - began
+                self.tick_cpu_s += took
+                self._no_tick_before = time.monotonic() + took / self._tick_share
                 self._ticking.append(state)
                 if state not in self._touched:
                     self._touched.append(state)
             elif state.products.waiting:
                 held[(PRODUCT_DELTAS, number)] = None
         return held
+
+    def _due_for_a_tick(self) -> list[int]:
+        if time.monotonic() < self._no_tick_before:
+            return []
+        return [number for number, state in self._partitions.items() if state.products.due()]
 
     def _position(self, partition: int) -> int:
         """A changelog offset that everything adopted so far is at or after; refreshed now and then.

@@ -45,10 +45,6 @@ from twin_store.store.keys import products_key
 from twin_store.symbols import visit_parts
 
 TICK_S = 5.0
-# With much to publish a tick comes less often and coalesces more: that much of the time goes to ticks, as long as
-# none is put off by more than so many times the usual wait.
-TICK_SHARE = 0.1
-TICKS_MAX = 12
 SHARDS = 64
 WEEKS_PUBLISHED = 12
 STORES_PUBLISHED = 200
@@ -61,7 +57,7 @@ class ProductLane:
     """The products of one partition. Everything between two ticks can be dropped and read again.
 
     Args:
-        tick_s: so long between two ticks, if they are quickly done.
+        tick_s: at least so long between two ticks.
 
     Attributes:
         ticked: when the last tick was, monotonic seconds.
@@ -82,7 +78,6 @@ class ProductLane:
         self._pending: list[Statistics] = []
         self._revision = 0
         self.ticked = time.monotonic()
-        self._wait_s = tick_s
 
     def take(self, block: bytes, next_offset: int) -> None:
         """A block of deltas, and the offset after it."""
@@ -98,19 +93,16 @@ class ProductLane:
 
     def due(self) -> bool:
         """Whether it is time for a tick."""
-        return self.waiting and time.monotonic() - self.ticked >= self._wait_s
+        return self.waiting and time.monotonic() - self.ticked >= self._tick_s
 
     def tick(self, outbox: Outbox) -> list[Change]:
         """Publish what changed; returns the changelog records of the shards that changed."""
-        began = time.monotonic()
         self._next = combine(self._state, self._pending)
         changed = np.unique(np.concatenate([d.skus() for d in self._pending]))
         self._publish(outbox, self._next, changed)
         changes = self._shards(self._next, np.unique(changed % SHARDS))
         for key, value in changes:
             outbox.send(STATE, key, value, partition=self._partition)
-        cost = time.monotonic() - began
-        self._wait_s = min(max(self._tick_s, cost / TICK_SHARE), TICKS_MAX * self._tick_s)
         return changes
 
     def committed(self) -> None:

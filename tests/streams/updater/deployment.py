@@ -7,6 +7,7 @@ be lost. Only the lane and Kafka itself are replaced here; their tests are in `t
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -78,7 +79,7 @@ class Deployment:
 
     def start(self) -> None:
         """A new process, on the disks that are there."""
-        self.updater = Updater(self.settings, self._end, self._names, self._open)
+        self.updater = Updater(self.settings, self._end, self._names, self._open, tick_share=math.inf)
         self._next = dict(self._committed)
         for partition in range(self.settings.partitions):
             committed = {t: o for (t, p), o in self._committed.items() if p == partition and o}
