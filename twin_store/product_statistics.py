@@ -26,7 +26,7 @@ from twin_store.dna.layout import (
     C_UNITS,
 )
 from twin_store.dna.receipts import FIRST_MONDAY
-from twin_store.dna.rows import add_up, empty, sum_up
+from twin_store.dna.rows import LEAST, add_up, empty, sum_up
 
 WEEKS_KEPT = 26
 PRICE_WEEKS = 13  # prices are counted by spans of this many weeks, and the newest two spans are read
@@ -37,7 +37,6 @@ BUCKETS = 4_096
 # Stores: (sku, visit key) -> lines.
 W_SKU, W_DAY, W_LINES, W_UNITS, W_NET, W_DEAL_LINES = range(6)
 WEEKLY_COLUMNS, PRICE_COLUMNS, STORE_COLUMNS = 6, 3, 3
-NO_CUTOFF = -(2**63)
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def combine(base: Statistics, deltas: list[Statistics]) -> Statistics:
     return Statistics(
         add_up(base.weekly, weekly, newest - 7 * WEEKS_KEPT),
         add_up(base.prices, np.concatenate([d.prices for d in deltas]), (span_of(newest) - 1) * BUCKETS - 1),
-        add_up(base.stores, np.concatenate([d.stores for d in deltas]), NO_CUTOFF),
+        add_up(base.stores, np.concatenate([d.stores for d in deltas]), LEAST),
     )
 
 

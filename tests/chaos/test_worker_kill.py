@@ -109,22 +109,17 @@ def ask(publisher: Publisher, asked: Iterable[Query]) -> None:
 @contextmanager
 def asking(settings: Settings, asked: list[Query]) -> Iterator[None]:
     """Ask at a steady pace meanwhile; all that was asked is added to `asked`."""
-    stop, source = threading.Event(), questions()
+    source = questions()
 
-    def at_a_pace() -> None:
+    def at_a_pace(stop: threading.Event) -> None:
         with Publisher(settings) as publisher:
             while not stop.wait(10 / QUERIES_PER_S):
                 some = list(itertools.islice(source, 10))
                 ask(publisher, some)
                 asked.extend(some)
 
-    thread = threading.Thread(target=at_a_pace)
-    thread.start()
-    try:
+    with running(at_a_pace):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def check(settings: Settings, asked: list[Query]) -> None:
