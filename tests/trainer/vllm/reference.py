@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.trainer.vllm.made_adapters import Made
 from trainer.base_model import BaseModel
-from trainer.deciders.vllm.readout import Scored, YesNo, among, yes_no
+from trainer.deciders.language.readout import Scored, YesNo, among, yes_no
 from trainer.deciders.vllm.tokens import ModelTokens
 
 

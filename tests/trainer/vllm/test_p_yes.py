@@ -13,7 +13,7 @@ from tests.trainer.vllm.made_adapters import Made, random_adapter
 from tests.trainer.vllm.reference import Reference
 from tests.trainer.vllm.shop_model import prompts
 from trainer.base_model import BaseModel
-from trainer.deciders.vllm.readout import YesNo
+from trainer.deciders.language.readout import YesNo
 from trainer.deciders.vllm.thread import EngineThread
 from trainer.deciders.vllm.tokens import ModelTokens
 

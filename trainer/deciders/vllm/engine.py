@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Self
 
 from trainer.base_model import BaseModel
+from trainer.deciders.language.readout import Scored, YesNo, among, yes_no
 from trainer.deciders.vllm.adapters import Adapter, check_adapter, checked_copy
 from trainer.deciders.vllm.async_vllm import AsyncVllm
 from trainer.deciders.vllm.canaries import Canaries
 from trainer.deciders.vllm.errors import AdapterError, MalformedAnswerError, PromptError, Reason
 from trainer.deciders.vllm.inference import Inference, LoadedAdapter, TextWish
-from trainer.deciders.vllm.readout import Scored, YesNo, among, yes_no
 from trainer.deciders.vllm.residents import Resident, Residents
 from trainer.deciders.vllm.settings import EngineSettings
 from trainer.deciders.vllm.tokens import ModelTokens

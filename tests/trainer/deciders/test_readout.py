@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from trainer.deciders.vllm.readout import Scored, among, yes_no
+from trainer.deciders.language.readout import Scored, among, yes_no
 
 
 def test_p_yes_is_the_share_of_yes_and_the_mass_is_what_both_have() -> None:
