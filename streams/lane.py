@@ -33,6 +33,7 @@ from streams.kafka import Headers, consumer, is_passing, producer, topic_name
 from streams.positions import lag
 from streams.settings import Settings
 from streams.topics import Topic
+from streams.turns import Turns
 
 POLL_S = 0.2
 KAFKA_TIMEOUT_S = 30.0
@@ -53,10 +54,11 @@ class Lane:
         name: the consumer group, and with `member` the transactional id.
         member: stable over restarts of the same process and different between processes of a group, so that
             a restart aborts what its last run left open.
-        batch_max: most records of the lead and the companions in one batch.
+        batch_max: most records of the lead and the companions in one batch, or that wait for their turn.
         on_batch: called after each batch that was committed, with its records and the seconds it took.
         on_round: called again and again, busy or not: the sign of life.
         followed: changelogs to follow, and from which offset on in a partition. They are handled at least once.
+        turn: partitions take turns, with about so many records in one batch; see `Turns`.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Lane:
         on_batch: Callable[[int, float], None] | None = None,
         on_round: Callable[[], None] | None = None,
         followed: Mapping[Topic, Callable[[int], int]] | None = None,
+        turn: int | None = None,
     ) -> None:
         self._settings = settings
         self._name, self._member = name, member
@@ -80,6 +83,7 @@ class Lane:
         self._topics = {topic_name(settings, t): t for t in (lead, *companions, *self._followed)}
         self._handler = handler
         self._batch_max, self._linger_s = batch_max, linger_ms / 1000
+        self._turns = Turns(turn, batch_max)
         self._on_batch = on_batch or (lambda _count, _seconds: None)
         self._on_round = on_round or (lambda: None)
         self._closing = False
@@ -147,17 +151,26 @@ class Lane:
             self._closing = True
             for partition in self.partitions:
                 self._handler.revoked(partition)
+            self._turns.clear()
             self._next.clear()
             self._consumer.close()
 
     def _take(self, wait_s: float) -> Batch:
-        """The next records: the first as soon as it comes, the others that come within the linger."""
+        """The records whose turn it is, after reading what has come."""
+        self._turns.add(self._batch_of(self._read(0.0 if self._turns else wait_s)))
+        return self._turns.next()
+
+    def _read(self, wait_s: float) -> list[Message]:
+        """What comes within the linger after the first record; what is there already while others wait."""
+        room = self._batch_max - len(self._turns)
+        if room <= 0:
+            return []
         first = self._consumer.poll(wait_s)
         if first is None:
-            return Batch()
-        deadline = time.monotonic() + self._linger_s
+            return []
+        deadline = time.monotonic() + (0.0 if self._turns else self._linger_s)
         messages = [first]
-        room = self._batch_max - 1
+        room -= 1
         while room > 0:
             taken = self._consumer.consume(room, max(0.0, deadline - time.monotonic()))
             messages += taken
@@ -167,7 +180,7 @@ class Lane:
             )
             if time.monotonic() >= deadline:
                 break
-        return self._batch_of(messages)
+        return messages
 
     def _batch_of(self, messages: list[Message]) -> Batch:
         records: dict[tuple[str | None, int | None], list[Message]] = defaultdict(list)
@@ -259,6 +272,7 @@ class Lane:
             _log.warning("transaction aborted, its records will be read again: %s", error.str())
         self._retry("abort", lambda: self._producer.abort_transaction(KAFKA_TIMEOUT_S))
         self._handler.aborted()
+        self._turns.clear()
         for source in list(self._next):
             topic, partition = source
             offset = self._next[source] = self._committed[source]
@@ -304,6 +318,7 @@ class Lane:
             del self._next[source]
             del self._committed[source]
         for partition in leaving:
+            self._turns.drop(partition)
             self._handler.revoked(partition)
         _log.info("%s: gave up partitions %s", self._name, sorted(leaving))
 

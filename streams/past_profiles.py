@@ -30,7 +30,7 @@ def profile_as_of(settings: Settings, customer_id: str, as_of: int) -> tuple[Pro
         raise TwinsError(str(error)) from error
     catalogue = Catalogue.from_frame(frame, settings.currency)
     names = product_names(catalogue, Usuals(settings.currency))
-    written = ProfileWriter(settings.currency).write(customer_id, twin, names, symbols, ())[1]
+    written = ProfileWriter(settings.currency).write(customer_id, twin, names, symbols)[1]
     profile = decode(Profile, written)
     skus = [item.sku for item in profile.dna.regulars]
     named = frame.filter(frame["sku"].is_in(skus)).select("sku", "name")

@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     batch_max_messages: int = Field(
         32_000, ge=1, le=1_000_000, description="Updater: most messages a transaction"
     )
+    batch_turn_messages: int = Field(
+        1_000, ge=1, le=1_000_000, description="Updater: partitions take turns of about so many messages"
+    )
     batch_linger_ms: int = Field(
         5, ge=0, le=60_000, description="Updater: wait this long for a batch to fill"
     )

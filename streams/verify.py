@@ -261,7 +261,7 @@ class _Explainer:
         if profile.events_folded != twin.events_folded:
             found.append(f"events_folded: live {profile.events_folded}, lake {twin.events_folded}")
         live = msgspec.json.decode(profile.value)
-        written = self._writer.write(customer, twin, ProductNames.none(), symbols, ())[1]
+        written = self._writer.write(customer, twin, ProductNames.none(), symbols)[1]
         batch = msgspec.json.decode(written)
         if live["as_of"] != batch["as_of"]:
             found.append(f"as_of: live {live['as_of']}, lake {instant_of(twin.last_second).isoformat()}")

@@ -52,11 +52,34 @@ class Statistics:
 
         A return and a sale of one batch, in one store but not in one week, leave no row of stores.
         """
-        return np.unique(np.concatenate([table[:, 0] for table in (self.weekly, self.prices, self.stores)]))
+        return _skus_of(self.weekly, self.prices, self.stores)
 
     def keys(self) -> np.ndarray:
-        """Its sku and visit keys, sorted."""
-        return np.unique(np.concatenate((self.skus(), self.stores[:, 1])))
+        """Its sku and visit keys, each once."""
+        return np.concatenate((self.skus(), np.unique(self.stores[:, 1])))
+
+
+@njit(cache=True, nogil=True)
+def _skus_of(weekly: np.ndarray, prices: np.ndarray, stores: np.ndarray) -> np.ndarray:
+    """The values of column 0 of three tables that are sorted by it, sorted, each once."""
+    found = np.empty(weekly.shape[0] + prices.shape[0] + stores.shape[0], dtype=np.int64)
+    used = 0
+    tables = (weekly, prices, stores)
+    at = np.zeros(len(tables), dtype=np.int64)
+    while True:
+        least = np.int64(0)
+        is_over = True
+        for t in range(len(tables)):
+            if at[t] < tables[t].shape[0] and (is_over or tables[t][at[t], 0] < least):
+                least = tables[t][at[t], 0]
+                is_over = False
+        if is_over:
+            return found[:used]
+        found[used] = least
+        used += 1
+        for t in range(len(tables)):
+            while at[t] < tables[t].shape[0] and tables[t][at[t], 0] == least:
+                at[t] += 1
 
 
 def nothing() -> Statistics:
@@ -66,7 +89,8 @@ def nothing() -> Statistics:
 
 def deltas_of(moved: np.ndarray, where: np.ndarray) -> Statistics:
     """What moved cell rows [n, CELL_COLUMNS], each at visit key `where[i]`, add to the products."""
-    weekly, prices, stores = _rows_of(moved, where)
+    order = np.argsort(np.ascontiguousarray(moved[:, C_SKU]))
+    weekly, prices, stores = _rows_of(moved, where, order)
     return Statistics(
         sum_up(weekly),
         sum_up(prices),
@@ -75,14 +99,17 @@ def deltas_of(moved: np.ndarray, where: np.ndarray) -> Statistics:
 
 
 @njit(cache=True, nogil=True)
-def _rows_of(moved: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _rows_of(
+    moved: np.ndarray, where: np.ndarray, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each row adds to the tables, in this order."""
     n = moved.shape[0]
     weekly = np.zeros((n, WEEKLY_COLUMNS), dtype=np.int64)
     prices = np.zeros((n, PRICE_COLUMNS), dtype=np.int64)
     stores = np.zeros((n, STORE_COLUMNS), dtype=np.int64)
     priced = 0
     for i in range(n):
-        row = moved[i]
+        row = moved[order[i]]
         monday = row[C_DAY] - (row[C_DAY] - FIRST_MONDAY) % 7
         weekly[i, W_SKU] = stores[i, 0] = row[C_SKU]
         weekly[i, W_DAY] = monday
@@ -90,7 +117,7 @@ def _rows_of(moved: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarr
         weekly[i, W_UNITS] = row[C_UNITS]
         weekly[i, W_NET] = row[C_NET]
         weekly[i, W_DEAL_LINES] = row[C_DEAL_LINES]
-        stores[i, 1] = where[i]
+        stores[i, 1] = where[order[i]]
         stores[i, 2] = row[C_LINES]
         shelf = row[C_NET] + row[C_DISCOUNT] + row[C_COUPON]
         if row[C_PRICED_LINES] != 0 and row[C_UNITS] != 0 and shelf / row[C_UNITS] > 0:

@@ -20,6 +20,7 @@ from twin_store.messages.codec import decode
 from twin_store.usuals import Usuals
 
 REBUILD_S = 5.0
+REBUILD_SHARE = 0.01  # of the time goes to rebuilding at most: receipts wait meanwhile
 POLL_S = 0.25
 # While history is replayed all products change every few seconds. Usual prices can wait, the lane cannot: this many
 # take it 4 ms.
@@ -42,7 +43,7 @@ class LiveNames:
         self._items_table.load()
         self._statistics_table.load()
         self._build()
-        self._polled = self._built
+        self._polled = time.monotonic()
 
     def current(self) -> ProductNames:
         """The names as of the last rebuild."""
@@ -55,7 +56,7 @@ class LiveNames:
             self._items_table.poll()
             self._statistics_table.poll(STATISTICS_AT_ONCE)
             self._polled = now
-        if self._stale and now - self._built > REBUILD_S:
+        if self._stale and now > self._no_build_before:
             self._build()
 
     def close(self) -> None:
@@ -64,9 +65,11 @@ class LiveNames:
         self._statistics_table.close()
 
     def _build(self) -> None:
+        began = time.monotonic()
         self._names = product_names(self._catalogue, self._usuals)
         self._stale = False
-        self._built = time.monotonic()
+        now = time.monotonic()
+        self._no_build_before = now + max(REBUILD_S, (now - began) / REBUILD_SHARE)
 
     def _take_items(self, messages: list[Message]) -> None:
         self._catalogue.update(newest(messages, self._item))

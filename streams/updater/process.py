@@ -46,6 +46,7 @@ def run(
         linger_ms=settings.batch_linger_ms,
         on_batch=metrics.batch,
         on_round=alive,
+        turn=settings.batch_turn_messages,
     )
     try:
         lane.run(stop)

@@ -30,7 +30,7 @@ def ours(receipts: list[Transaction]) -> Profile:
     texts |= {visit_name(receipt.channel, receipt.store_id) for receipt in receipts}
     symbols = {key_of(text): text for text in texts}
     twin = twin_of(receipts)
-    return decode(Profile, ProfileWriter("USD").write("c1", twin, ProductNames.none(), symbols, ())[1])
+    return decode(Profile, ProfileWriter("USD").write("c1", twin, ProductNames.none(), symbols)[1])
 
 
 def same(receipts: list[Transaction]) -> None:

@@ -56,7 +56,7 @@ def client(settings: Settings) -> Iterator[httpx.Client]:
     apply_topics(settings)
     symbols = {key_of(text): text for text in ("milk", "store/s1")}
     twin = twin_of([sale(0, ["milk"], "c/1")])
-    written = ProfileWriter("USD").write("c/1", twin, ProductNames.none(), symbols, ())
+    written = ProfileWriter("USD").write("c/1", twin, ProductNames.none(), symbols)
     with Publisher(settings) as publisher:
         publisher.publish(PROFILES, b"c/1", written[1])
     with console(settings) as found:

@@ -21,7 +21,7 @@ from twin_store.symbols import key_of
 def profile_of(twin: Twin) -> Profile:
     texts = ["milk", "bread", "store/s1"]
     symbols = {key_of(text): text for text in texts}
-    return decode(Profile, ProfileWriter("USD").write("c1", twin, ProductNames.none(), symbols, ())[1])
+    return decode(Profile, ProfileWriter("USD").write("c1", twin, ProductNames.none(), symbols)[1])
 
 
 def shown(profile: Profile) -> str:

@@ -49,39 +49,31 @@ def window_start(as_of_day: int) -> int:
     return as_of_day - 7 * READ_WEEKS
 
 
+@njit(cache=True, nogil=True)
 def window_totals(cells: np.ndarray, visits: np.ndarray, as_of_day: int) -> WindowTotals:
     """Sums over the cells and visits of the window that ends with `as_of_day`."""
-    return WindowTotals(*_window_totals(cells, visits, as_of_day))
-
-
-@njit(cache=True, nogil=True)
-def _window_totals(
-    cells: np.ndarray, visits: np.ndarray, as_of_day: int
-) -> tuple[int, int, int, int, int, int, int, int, int, int]:
-    """The values of `WindowTotals`, in order."""
     since = window_start(as_of_day)
     lines = net = discount = deal_lines = coupon_lines = recent_net = before_net = 0
     receipts = receipt_lines = receipt_net = 0
     for i in range(cells.shape[0]):
-        row = cells[i]
-        if row[C_DAY] <= since:
+        if cells[i, C_DAY] <= since:
             continue
-        lines += row[C_LINES]
-        net += row[C_NET]
-        discount += row[C_DISCOUNT] + row[C_COUPON]
-        deal_lines += row[C_DEAL_LINES]
-        coupon_lines += row[C_COUPON_LINES]
-        age = as_of_day - row[C_DAY]
+        lines += cells[i, C_LINES]
+        net += cells[i, C_NET]
+        discount += cells[i, C_DISCOUNT] + cells[i, C_COUPON]
+        deal_lines += cells[i, C_DEAL_LINES]
+        coupon_lines += cells[i, C_COUPON_LINES]
+        age = as_of_day - cells[i, C_DAY]
         if age < 7 * RECENT_WEEKS:
-            recent_net += row[C_NET]
+            recent_net += cells[i, C_NET]
         elif age < 7 * (RECENT_WEEKS + BEFORE_WEEKS):
-            before_net += row[C_NET]
+            before_net += cells[i, C_NET]
     for i in range(visits.shape[0]):
         if visits[i, V_DAY] > since:
             receipts += visits[i, V_RECEIPTS]
             receipt_lines += visits[i, V_LINES]
             receipt_net += visits[i, V_NET]
-    return (
+    return WindowTotals(
         receipts,
         receipt_lines,
         receipt_net,

@@ -9,7 +9,7 @@ from numba import njit
 from twin_store.messages.codec import SECONDS_PER_DAY
 
 LEAST = int(np.iinfo(np.int64).min)
-MIX = 0x1E3779B97F4A7C15  # spreads days over the slots of a hash table; odd
+FIRST = np.zeros(1, dtype=np.int64)  # the order of a single row
 
 
 def empty(columns: int) -> np.ndarray:
@@ -68,42 +68,43 @@ def add_up(base: np.ndarray, delta: np.ndarray, cutoff_day: int) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def sum_up(rows: np.ndarray) -> np.ndarray:
-    """What `add_up` gives of nothing plus these rows. For many rows of few keys: only the sums are sorted."""
-    capacity = 16
-    while capacity < 2 * rows.shape[0]:
-        capacity *= 2
-    slots = np.full(capacity, -1, dtype=np.int64)
-    sums = np.empty(rows.shape, dtype=np.int64)
+    """What `add_up` gives of nothing plus these rows, which are sorted by column 0.
+
+    For many rows of many keys: only rows that share column 0 are sorted among themselves.
+    """
+    out = np.empty(rows.shape, dtype=np.int64)
     used = 0
-    for i in range(rows.shape[0]):
-        slot = (rows[i, 0] ^ (rows[i, 1] * MIX)) & (capacity - 1)
-        while slots[slot] >= 0:
-            held = sums[slots[slot]]
-            if held[0] == rows[i, 0] and held[1] == rows[i, 1]:
-                break
-            slot = (slot + 1) & (capacity - 1)
-        if slots[slot] < 0:
-            slots[slot] = used
-            sums[used] = rows[i]
-            used += 1
-        else:
-            for c in range(2, rows.shape[1]):
-                sums[slots[slot], c] += rows[i, c]
-    return add_up(rows[:0], sums[:used], LEAST)
+    start = 0
+    while start < rows.shape[0]:
+        end = group_end(rows, start)
+        order = np.argsort(rows[start:end, 1], kind="mergesort") if end - start > 1 else FIRST
+        k = 0
+        while k < order.shape[0]:
+            out[used] = rows[start + order[k]]
+            k += 1
+            while k < order.shape[0] and rows[start + order[k], 1] == out[used, 1]:
+                for c in range(2, rows.shape[1]):
+                    out[used, c] += rows[start + order[k], c]
+                k += 1
+            used += _any_nonzero(out[used], 2)
+        start = end
+    return out[:used]
 
 
 @njit(cache=True, nogil=True)
 def _kept(table: np.ndarray, column: int, per_day: int, cutoff_day: int) -> np.ndarray:
     """The rows whose time, `per_day` units a day, is of a day after the cutoff: the table itself if all are."""
+    # Compared in units, for dividing each time takes longer than all else here.
+    since = LEAST if cutoff_day < LEAST // per_day else (cutoff_day + 1) * per_day
     kept = 0
     for i in range(table.shape[0]):
-        kept += table[i, column] // per_day > cutoff_day
+        kept += table[i, column] >= since
     if kept == table.shape[0]:
         return table
     out = np.empty((kept, table.shape[1]), dtype=np.int64)
     used = 0
     for i in range(table.shape[0]):
-        if table[i, column] // per_day > cutoff_day:
+        if table[i, column] >= since:
             out[used] = table[i]
             used += 1
     return out

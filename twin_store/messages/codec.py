@@ -3,7 +3,6 @@
 import uuid
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from functools import lru_cache
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -104,12 +103,6 @@ def epoch_seconds(instant: datetime) -> int:
 def instant_of(seconds: int) -> datetime:
     """The UTC instant of epoch seconds."""
     return datetime.fromtimestamp(int(seconds), UTC)
-
-
-@lru_cache(maxsize=4_096)
-def day_text(day: int) -> str:
-    """The ISO 8601 date of a day since 1970-01-01."""
-    return instant_of(day * SECONDS_PER_DAY).date().isoformat()
 
 
 def week_of_day(day: int) -> int:

@@ -94,7 +94,7 @@ def test_what_only_one_of_the_two_knows_is_known_by_that() -> None:
     assert facts_of(product_names(catalogue, Usuals()), "oat") == {
         "section": "GRAINS", "type": "GRAINS / OAT", "brand": "B",
     }  # fmt: skip
-    assert len(product_names(Catalogue(), Usuals()).products.facts) == 0
+    assert not product_names(Catalogue(), Usuals()).products.slots.any()
 
 
 def test_names_stay_what_they_are_while_catalogue_and_statistics_grow() -> None:
