@@ -60,7 +60,7 @@ class ScriptedServer:
         self.answer: Answer = answer or (lambda _: completion({"YES": -0.1, "NO": -2.5}))
         self._script = list(script)
         self._server: asyncio.Server
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -70,8 +70,10 @@ class ScriptedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        for writer in self._writers:
-            writer.close()
+        tasks = [task for task in self._tasks if not task.done()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def url(self) -> str:
@@ -84,7 +86,9 @@ class ScriptedServer:
         return [asked for asked in self.asked if asked.path == "/v1/completions"]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.append(task)
         try:
             while True:
                 asked = await _read(reader)
@@ -95,10 +99,9 @@ class ScriptedServer:
                     await self._reply(asked, writer)
                 finally:
                     self.at_once -= 1
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
-            self._writers.discard(writer)
             writer.close()
 
     async def _reply(self, asked: Asked, writer: asyncio.StreamWriter) -> None:

@@ -11,10 +11,9 @@ import pytest
 
 from tests.trainer.openai.scripted_server import KEY, Asked, Reply, ScriptedServer, completion, settings
 from trainer.deciders.language.breaker import BreakerSettings, State
-from trainer.deciders.language.model import ModelUnavailable, QuestionRejected
+from trainer.deciders.language.model import AdapterMissing, ModelUnavailable, QuestionRejected
 from trainer.deciders.openai.model import OpenAIModel
 from trainer.deciders.openai.retries import RetrySettings
-from trainer.deciders.openai.server import NoSuchModel
 
 PROMPT = "customer 742 bought milk"
 GOOD = completion({"YES": -0.1, "NO": -2.5})
@@ -26,7 +25,7 @@ BAD: dict[str, tuple[Reply, type[Exception], str]] = {
     "500": (Reply(ECHO, 500), ModelUnavailable, "500"),
     "401": (Reply(ECHO, 401), ModelUnavailable, "401"),
     "redirect": (Reply(ECHO, 307, {"Location": "http://127.0.0.1:9/"}), ModelUnavailable, "307"),
-    "wrong model": (Reply(ECHO, 404), NoSuchModel, "404"),
+    "wrong model": (Reply(ECHO, 404), ModelUnavailable, "no model of the name"),
     "too long": (Reply(ECHO, 400), QuestionRejected, "400"),
     "cut": (Reply(ECHO, cut=True), ModelUnavailable, "broke"),
     "no JSON": (Reply(raw=b"<html>oops " + KEY.encode()), ModelUnavailable, "no JSON"),
@@ -193,8 +192,8 @@ def test_bad_questions_and_missing_adapters_say_nothing_of_the_server(status: in
         server = ScriptedServer(answer=lambda _: Reply(ECHO, status))
         async with server, OpenAIModel(settings(server.url, breaker=FAILING)) as model:
             for _ in range(12):
-                with pytest.raises((QuestionRejected, NoSuchModel)):
-                    await model.p_yes(PROMPT, None, 0)
+                with pytest.raises((QuestionRejected, AdapterMissing)):
+                    await model.p_yes(PROMPT, "families@3", 0)
             return model.breaker.state
 
     assert asyncio.run(asking()) is State.CLOSED

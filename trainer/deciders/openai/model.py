@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from trainer.deciders.language.breaker import CircuitBreaker
-from trainer.deciders.language.model import MalformedAnswer, ModelUnavailable, QuestionRejected
+from trainer.deciders.language.model import (
+    AdapterMissing,
+    MalformedAnswer,
+    ModelUnavailable,
+    QuestionRejected,
+)
 from trainer.deciders.language.readout import Scored, YesNo, among
 from trainer.deciders.openai.completion import read_first_token, read_text, read_tokens
 from trainer.deciders.openai.first_token import weigh
@@ -164,4 +169,11 @@ class OpenAIModel:
         if self._settings.priorities:
             question["priority"] = -priority  # vLLM has the smallest go first
         self.counts.asked += 1
-        return await self._server.post(f"{self._api}/completions", question, priority)
+        try:
+            return await self._server.post(f"{self._api}/completions", question, priority)
+        except AdapterMissing:
+            if adapter is None:
+                raise ModelUnavailable(
+                    f"the server has no model of the name {self._settings.model}"
+                ) from None
+            raise

@@ -17,7 +17,7 @@ from typing import Any, Self
 import httpx
 
 from trainer.deciders.language.breaker import CircuitBreaker
-from trainer.deciders.language.model import ModelUnavailable, QuestionRejected
+from trainer.deciders.language.model import AdapterMissing, ModelUnavailable, QuestionRejected
 from trainer.deciders.openai.retries import retry_after_s, wait_s
 from trainer.deciders.openai.settings import OpenAISettings
 from trainer.deciders.openai.slots import Slots
@@ -27,10 +27,6 @@ REJECTED = frozenset({400, 413, 422})
 MISSING = 404
 # Shorter than servers keep an idle connection (uvicorn: 5 s), so that no question is sent into one that is closing.
 IDLE_CONNECTION_S = 4.0
-
-
-class NoSuchModel(ModelUnavailable):
-    """The server is well and has no model of this name, or not yet."""
 
 
 class _Passing(Exception):  # noqa: N818 - it never leaves this module
@@ -77,7 +73,7 @@ class Server:
 
         Raises:
             ModelUnavailable: no usable answer came in time, or nobody asked because too many failed.
-            NoSuchModel: of that kind, when the server knows the model not.
+            AdapterMissing: of that kind; the server is well and does not know the model that was named.
             QuestionRejected: the server will not answer this.
         """
         content = json.dumps(question, ensure_ascii=False).encode("utf-8", errors="replace")
@@ -96,7 +92,7 @@ class Server:
             if limit.expired():
                 call.failed()
             raise
-        except NoSuchModel:
+        except AdapterMissing:
             raise
         except ModelUnavailable:
             call.failed()
@@ -149,7 +145,7 @@ def _check(response: httpx.Response) -> None:
     if status in REJECTED:
         raise QuestionRejected(f"the server answered {status}: it does not take this question")
     if status == MISSING:
-        raise NoSuchModel("the server answered 404: it has no such model, or no such API")
+        raise AdapterMissing("the server answered 404: it has no such model, or no such API")
     if status != 200:
         raise ModelUnavailable(f"the server answered {status}")
 

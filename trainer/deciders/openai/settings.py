@@ -19,18 +19,30 @@ Dialect = Literal["vllm", "openai"]
 class Values(Protocol):
     """The settings of a deployment that matter here, by the names they have there."""
 
-    openai_url: str | None
-    openai_api_key: SecretStr | None
-    openai_model: str
-    openai_dialect: Dialect
-    openai_priorities: bool
-    openai_logprobs: int
-    openai_tokens_max: int
-    openai_tokenizer: Path | None
-    openai_ca_location: Path | None
-    openai_connect_timeout_s: float
-    openai_timeout_s: float
-    openai_in_flight_max: int
+    @property
+    def openai_url(self) -> str | None: ...
+    @property
+    def openai_api_key(self) -> SecretStr | None: ...
+    @property
+    def openai_model(self) -> str: ...
+    @property
+    def openai_dialect(self) -> Dialect: ...
+    @property
+    def openai_priorities(self) -> bool: ...
+    @property
+    def openai_logprobs(self) -> int: ...
+    @property
+    def openai_tokens_max(self) -> int: ...
+    @property
+    def openai_tokenizer(self) -> Path | None: ...
+    @property
+    def openai_ca_location(self) -> Path | None: ...
+    @property
+    def openai_connect_timeout_s(self) -> float: ...
+    @property
+    def openai_timeout_s(self) -> float: ...
+    @property
+    def openai_in_flight_max(self) -> int: ...
 
 
 @dataclass(frozen=True)
