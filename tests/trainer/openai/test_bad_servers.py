@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 import ssl
 from typing import Any
@@ -43,6 +44,11 @@ BAD: dict[str, tuple[Reply, type[Exception], str]] = {
     "NaN": (completion({"YES": float("nan")}), ModelUnavailable, "not the form"),
     "above 1": (completion({"YES": 3.0}), ModelUnavailable, "not the form"),
     "huge": (Reply(raw=b" " * 3_000_000), ModelUnavailable, "longer than"),
+    "compressed": (
+        Reply(raw=gzip.compress(b" " * 3_000_000), headers={"Content-Encoding": "gzip"}),
+        ModelUnavailable,
+        "compressed",
+    ),
     "not HTTP": (Reply(headers={"Content-Length": "x"}), ModelUnavailable, "broke"),
 }
 
@@ -109,6 +115,20 @@ def test_a_slow_server_is_waited_for_so_long_and_asked_once() -> None:
     with pytest.raises(ModelUnavailable, match=r"no answer within|too long"):
         asyncio.run(ask(server, total_s=0.2))
     assert len(server.asked) == 1
+
+
+def test_an_answer_that_comes_by_the_byte_is_not_waited_for_for_ever() -> None:
+    server = ScriptedServer()
+
+    async def trickle(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        for byte in GOOD.to_bytes():
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    server._reply = trickle  # type: ignore[method-assign]
+    with pytest.raises(ModelUnavailable, match="no answer within"):
+        asyncio.run(ask(server, total_s=0.5))
 
 
 def test_a_server_whose_certificate_nobody_signed_is_not_spoken_to() -> None:

@@ -1,6 +1,7 @@
 """The model behind HTTP on an event loop of its own, for callers that have none, such as a consumer of Kafka."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -11,6 +12,7 @@ from trainer.deciders.language.model import ModelUnavailable
 from trainer.deciders.openai.model import OpenAIModel
 from trainer.deciders.openai.settings import OpenAISettings
 
+CHATTY = ("httpx", "httpcore")  # they log every request as INFO
 T = TypeVar("T")
 
 
@@ -21,6 +23,8 @@ class OpenAIHost:
 
     def __init__(self, settings: OpenAISettings) -> None:
         """Raises `ValueError` if a file of the settings cannot be read."""
+        for library in CHATTY:
+            logging.getLogger(library).setLevel(logging.WARNING)
         self.model = OpenAIModel(settings)
         self.version = settings.model
         self._loop = asyncio.new_event_loop()

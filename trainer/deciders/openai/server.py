@@ -148,6 +148,8 @@ def _check(response: httpx.Response) -> None:
         raise AdapterMissing("the server answered 404: it has no such model, or no such API")
     if status != 200:
         raise ModelUnavailable(f"the server answered {status}")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise ModelUnavailable("the answer is compressed, which nobody asked for; it could be of any size")
 
 
 def _parsed(body: bytes) -> Any:
