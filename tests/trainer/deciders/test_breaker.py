@@ -108,6 +108,20 @@ def test_failures_that_are_long_past_do_not_count() -> None:
     assert breaker.state is State.CLOSED
 
 
+def test_what_was_asked_before_it_opened_is_old_news_once_it_is_closed_again() -> None:
+    clock = Clock()
+    breaker = CircuitBreaker(SETTINGS, clock)
+    slow = [breaker.admit() for _ in range(8)]
+    for _ in range(4):
+        breaker.admit().failed()
+    clock.now += SETTINGS.open_s
+    breaker.admit().succeeded()
+    for call in slow:
+        call.failed()
+    assert breaker.state is State.CLOSED
+    assert breaker.opened == 1
+
+
 def test_one_probe_at_a_time_whose_place_is_free_again_when_it_is_taken_back() -> None:
     clock = Clock()
     breaker = CircuitBreaker(SETTINGS, clock)
