@@ -122,6 +122,41 @@ class Settings(BaseSettings):
         300.0, gt=0, description="A query not answered by then is answered `expired`"
     )
 
+    openai_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@?#]+$",
+        description="Language model on a server with OpenAI's API: its root, such as https://models.example/v1",
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, description="API key of that server; only sent over https, or on this machine"
+    )
+    openai_model: str = Field("base", min_length=1, description="The base model's name on that server")
+    openai_dialect: Literal["vllm", "openai"] = Field(
+        "vllm", description="vllm: exact probabilities and constrained choices; openai: any other server"
+    )
+    openai_priorities: bool = Field(
+        False, description="Send priorities; the server must schedule by them (vLLM: --scheduling-policy)"
+    )
+    openai_logprobs: int = Field(
+        20, ge=1, le=20, description="Most likely tokens to ask a server for that is not vLLM; OpenAI: 5"
+    )
+    openai_tokens_max: int = Field(
+        4_096, ge=64, le=1_048_576, description="Tokens of prompt and answer together on that server"
+    )
+    openai_tokenizer: Path | None = Field(
+        None, description="The model's tokenizer.json, to count tokens; unset: bytes are counted, a bound"
+    )
+    openai_ca_location: Path | None = Field(
+        None, description="CA certificates (PEM) that sign that server's; unset: the public ones"
+    )
+    openai_connect_timeout_s: float = Field(2.0, gt=0, le=60, description="To reach that server")
+    openai_timeout_s: float = Field(
+        30.0, gt=0, le=600, description="For one answer of that server, retries and waiting included"
+    )
+    openai_in_flight_max: int = Field(
+        64, ge=1, le=4_096, description="Questions at that server at a time; others wait"
+    )
+
     metrics_port: int = Field(
         METRICS_PORT,
         ge=0,

@@ -12,13 +12,14 @@ import yaml
 
 from streams.cli.main import build
 from streams.processes import PROCESS_BY_NAME
-from streams.settings import Settings, variable
+from tests.deploy.known import KNOWN_SETTINGS
 
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 LANGUAGE_MODEL = ("vllm-cpu.txt", "vllm.txt")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
+PARTS = [name for name in OURS if "entrypoint" not in SERVICES[name]]  # vLLM's own server has another
 DOCKERFILE = (ROOT / "deploy" / "images" / "Dockerfile").read_text()
 
 
@@ -28,7 +29,7 @@ def test_every_part_has_a_container() -> None:
     assert {name for name in PROCESS_BY_NAME if "/healthz" not in str(SERVICES[name]["healthcheck"])} == set()
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", PARTS)
 def test_a_container_runs_a_command_that_there_is(name: str) -> None:
     arguments = list(SERVICES[name]["command"])
     command: Any = typer.main.get_command(build(arguments))
@@ -45,9 +46,28 @@ def test_the_console_container_looks_at_every_part() -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_a_container_is_built_here_with_known_settings(name: str) -> None:
     service = SERVICES[name]
-    assert set(service["environment"]) <= {variable(setting) for setting in Settings.model_fields}
+    assert set(service.get("environment", {})) <= KNOWN_SETTINGS
     assert f"FROM base AS {service['build']['target']}\n" in DOCKERFILE
     assert service["image"] == f"shopping-twins-{service['build']['target']}"
+
+
+def test_workers_of_one_group_have_names_of_their_own() -> None:
+    """Two of one name would fence each other."""
+    workers = [
+        SERVICES[name]["command"] for name in PARTS if SERVICES[name]["command"][:2] == ["run", "worker"]
+    ]
+    assert sorted(command[3] if command[2:] else "0" for command in workers) == ["0", "openai", "vllm"]
+
+
+def test_the_language_models_image_is_built_for_processors_or_for_gpus() -> None:
+    choices = {SERVICES[name]["build"]["args"]["VLLM"] for name in ("worker-vllm", "model")}
+    on_gpus = yaml.safe_load((ROOT / "deploy" / "compose.gpu.yml").read_text())["services"]
+    assert set(on_gpus) == {"worker-vllm", "model"}
+    choices |= {service["build"]["args"]["VLLM"] for service in on_gpus.values()}
+    assert choices == {"vllm", "vllm-cpu"}
+    assert {f"requirements/{choice}.txt" for choice in choices} <= set(
+        re.findall(r"^COPY (\S+) ", DOCKERFILE, flags=re.MULTILINE)
+    )
 
 
 def test_nothing_is_published_beyond_this_machine() -> None:

@@ -33,13 +33,18 @@ def lines(count: int) -> list[str]:
 
 def prompts(tokens: ModelTokens, count: int, seed: int) -> list[list[int]]:
     """Prompts of 1 to 12 lines in the chat format, as token ids."""
+    return [tokens.encode(text) for text in prompt_texts(count, seed)]
+
+
+def prompt_texts(count: int, seed: int) -> list[str]:
+    """The same prompts as text."""
     chance = random.Random(seed)
     pool = lines(500)
     found = []
     for _ in range(count):
         said = "\n".join(chance.sample(pool, chance.randrange(1, 13)))
         turns = f"{IM_START}system\nYou are a shopper.{IM_END}\n{IM_START}user\n{said}\n{QUESTION}{IM_END}\n"
-        found.append(tokens.encode(f"{turns}{IM_START}assistant\n{EMPTY_THINK}"))
+        found.append(f"{turns}{IM_START}assistant\n{EMPTY_THINK}")
     return found
 
 

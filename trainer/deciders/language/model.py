@@ -10,6 +10,10 @@ class ModelUnavailable(Exception):  # noqa: N818 - it is the model that is away
     """There is no answer now: the model is down, overloaded, or does not answer. It may come back."""
 
 
+class AdapterMissing(ModelUnavailable):
+    """The model does not have this adapter, or not any more; it may answer with others."""
+
+
 class QuestionRejected(ValueError):  # noqa: N818 - it is the question that is wrong
     """The model will never answer this prompt, such as one that is too long for it."""
 
