@@ -1,0 +1,109 @@
+"""Who answers for a segment: an adapter by the name that the model knows it by, and what makes its answers hold.
+
+What an adapter says is calibrated with what was fitted on its own answers, and it is shown numbers in the buckets that
+it was trained with. Both are files of its version, so a swap never mixes those of two versions.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self, get_args
+
+import numpy as np
+
+from trainer.calibration import Curve, Temperature
+from twin_store.messages.decisions import QuestionKind
+from twin_store.prompts import Buckets, BucketsError
+
+CALIBRATION, BUCKETS = "calibration.json", "buckets.json"  # in the adapter's folder, listed in its manifest
+FORMAT = 1
+OPTIONS: tuple[QuestionKind, ...] = ("basket_completion", "trip_choice", "survey")  # one of them is true
+NO_BUCKETS = Buckets({})  # only numbers that are yes or no are told
+_LEAST = 1e-12  # of a probability that becomes a score: a model may be so sure that the other side underflows
+_TYPES: dict[str, type[Curve] | type[Temperature]] = {"curve": Curve, "temperature": Temperature}
+
+
+@dataclass(frozen=True)
+class ServedAdapter:
+    """An adapter that a segment's questions go to.
+
+    Attributes:
+        name: what the model calls it.
+        version: immutable, as the registry has it.
+        calibration: by kind; kinds that are not in it are told as the model says them.
+        buckets: those of its training data.
+    """
+
+    segment: str
+    name: str
+    version: str
+    calibration: Mapping[QuestionKind, Curve | Temperature] = field(default_factory=dict)
+    buckets: Buckets = NO_BUCKETS
+
+    @classmethod
+    def of_files(cls, segment: str, name: str, version: str, files: Mapping[str, bytes]) -> Self:
+        """With what the files of its version say; a file that is not there says nothing.
+
+        Raises:
+            ValueError: one of them is not what its name says.
+        """
+        calibration = calibration_from_json(files[CALIBRATION]) if CALIBRATION in files else {}
+        try:
+            buckets = Buckets.from_json(files[BUCKETS]) if BUCKETS in files else NO_BUCKETS
+        except BucketsError as error:
+            raise ValueError(f"{BUCKETS}: {error}") from None
+        return cls(segment, name, version, calibration, buckets)
+
+    @property
+    def label(self) -> str:
+        """As predictions have it."""
+        return f"{self.name}@{self.version}"
+
+
+Router = Callable[[str, str], ServedAdapter | None]
+"""Who answers a customer of a segment: (segment, customer_id); None is the base, uncalibrated."""
+
+
+def calibrated(
+    calibration: Mapping[QuestionKind, Curve | Temperature], kind: QuestionKind, raw: Sequence[float]
+) -> list[float]:
+    """Probabilities that hold, from those that the model said: one a candidate, or those of all options together."""
+    fitted = calibration.get(kind)
+    if fitted is None or not raw:
+        return list(raw)
+    said = np.clip(np.asarray(raw, dtype=np.float64), _LEAST, 1 - _LEAST)
+    if isinstance(fitted, Temperature):
+        return [float(p) for p in fitted.apply(np.log(said), np.zeros(len(said), dtype=np.int64))]
+    return [float(p) for p in fitted.apply(np.log(said) - np.log1p(-said))]
+
+
+def calibration_to_json(calibration: Mapping[QuestionKind, Curve | Temperature]) -> bytes:
+    """For `CALIBRATION` in the adapter's folder; always the same for the same calibration."""
+    kinds = {
+        kind: {"temperature" if isinstance(fitted, Temperature) else "curve": fitted.to_json()}
+        for kind, fitted in calibration.items()
+    }
+    return json.dumps({"format": FORMAT, "kinds": kinds}, sort_keys=True).encode()
+
+
+def calibration_from_json(content: bytes) -> dict[QuestionKind, Curve | Temperature]:
+    """Inverse of `calibration_to_json`.
+
+    Raises:
+        ValueError: it is no such JSON, or has a kind that is not calibrated in this way.
+    """
+    try:
+        read = json.loads(content)
+        if read["format"] != FORMAT:
+            raise ValueError(f"format {read['format']}; this code reads {FORMAT}")
+        return dict(_fitted(kind, said) for kind, said in read["kinds"].items())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{CALIBRATION}: {type(error).__name__}: {error}") from None
+
+
+def _fitted(kind: str, said: Mapping[str, dict[str, object]]) -> tuple[QuestionKind, Curve | Temperature]:
+    ((name, numbers),) = said.items()
+    for known in get_args(QuestionKind):
+        if known == kind and (name == "temperature") == (known in OPTIONS):
+            return known, _TYPES[name].from_json(numbers)
+    raise ValueError(f"a {kind} is not calibrated by a {name}")
