@@ -4,7 +4,7 @@ END_OF_TEXT, IM_START, IM_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 THINK, END_THINK = "<think>", "</think>"
 EMPTY_THINK = f"{THINK}\n\n{END_THINK}\n\n"
 YES_TOKEN, NO_TOKEN = "YES", "NO"
-LETTERS = tuple("ABCDEFGHIJ")
+LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")  # as many options as a prompt may have
 
 # What is between the generation marks is what the model is trained to say: the answer with its end, and not the think
 # block, which the prompt brings along. So a training text begins with exactly what is served as the prompt.

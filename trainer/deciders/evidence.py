@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from trainer.deciders.base import NO, YES, Decision, DecisionInput, Refusal
+from trainer.deciders.base import Decision, DecisionInput, Refusal, choice_of
 from trainer.fitted import DECIDER, Fitted
 from trainer.heads import Head
 from trainer.newton import sigmoid
@@ -56,6 +56,11 @@ class EvidenceDecider:
         return self._version
 
     @property
+    def reader(self) -> EvidenceReader:
+        """What it reads evidence by. Not thread-safe."""
+        return self._reader
+
+    @property
     def kinds(self) -> tuple[QuestionKind, ...]:
         """The question kinds that this version answers."""
         return self._fitted.kinds
@@ -102,14 +107,5 @@ class EvidenceDecider:
             end = start + len(row)
             said = probabilities[start:end]
             evidence = [named(head.kind, numbers) for numbers in row]
-            answers[place] = Decision(said, raw[start:end], _choice(question, said), evidence, head.degraded)
+            answers[place] = Decision(said, raw[start:end], choice_of(question, said), evidence, head.degraded)
             start = end
-
-
-def _choice(question: Question, probabilities: list[float]) -> str:
-    best = max(range(len(probabilities)), key=probabilities.__getitem__)
-    if question.kind == "trip_choice":
-        return str(best)
-    if question.kind == "basket_completion" or len(probabilities) > 1:
-        return question.subject.candidates[best]
-    return YES if probabilities[0] >= 0.5 else NO

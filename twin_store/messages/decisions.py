@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from twin_store.messages.base import Identifier, Instant, Message, Money, Part, Probability, Version
+from twin_store.messages.base import Identifier, Instant, Message, Money, Part, Probability, Text, Version
 
 QuestionKind = Literal[
     "purchase",
@@ -157,12 +157,17 @@ class Prediction(Message):
 
     `probabilities` has one entry per candidate or basket, or one for YES. `expired` answers came after the
     deadline and `rejected` ones could not be answered; neither has probabilities, `reason` says why.
+
+    Version 1.2 added what only answers of a language model have: the `segment` of the twin, the `adapter` that answered
+    as name@version (none: the base), `prompt_hash` of what it read, `joint_mass` (by prompt, the probability that the
+    model gave to all the answers asked for, together), the `likelihood` that it wrote of a voucher, and the `text` of a
+    review, which begins with a mark that a model wrote it.
     """
 
     event_type: ClassVar[str] = "twins.prediction"
-    current_version: ClassVar[str] = "1.1"
+    current_version: ClassVar[str] = "1.2"
 
-    version: Version = "1.1"
+    version: Version = "1.2"
     query_id: Identifier
     kind: QuestionKind
     customer_id: Identifier
@@ -186,6 +191,12 @@ class Prediction(Message):
     settlement: Settlement
     twin_hash: str | None = None
     twin_position: list[SourceOffset] = []
+    segment: Identifier | None = None
+    adapter: str | None = None
+    prompt_hash: str | None = None
+    joint_mass: list[Probability] = []
+    likelihood: Probability | None = None
+    text: Text | None = None
 
 
 class Outcome(Message):
