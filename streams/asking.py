@@ -68,7 +68,7 @@ class Answer:
     store_id: str | None
     options: list[str]
     probabilities: list[float]
-    choice: str
+    choice: str | None
     decider: str
     version: str
     trained_until: str

@@ -107,5 +107,7 @@ class EvidenceDecider:
             end = start + len(row)
             said = probabilities[start:end]
             evidence = [named(head.kind, numbers) for numbers in row]
-            answers[place] = Decision(said, raw[start:end], choice_of(question, said), evidence, head.degraded)
+            answers[place] = Decision(
+                said, raw[start:end], choice_of(question, said), evidence, head.degraded
+            )
             start = end

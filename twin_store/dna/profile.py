@@ -72,6 +72,11 @@ class ProfileWriter:
         )
         return content_hash, self._encode(profile)
 
+    def dna(self, twin: Twin, names: ProductNames, symbols: Mapping[int, str]) -> Any:
+        """The profile's `dna` alone, as a struct with the fields of `ShoppingDna`."""
+        about = msgspec.json.decode(twin.about) if twin.about else {}
+        return self._dna(twin, names, symbols, about.get("demographics", {}))
+
     def _dna(
         self, twin: Twin, names: ProductNames, symbols: Mapping[int, str], demographics: dict[str, str]
     ) -> bytes:

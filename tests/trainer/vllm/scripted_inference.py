@@ -10,7 +10,7 @@ from trainer.deciders.vllm.errors import AdapterError, PromptError, Reason
 from trainer.deciders.vllm.inference import LoadedAdapter, TextWish
 
 YES, NO = 101, 102
-LETTERS = tuple(range(201, 211))
+LETTERS = tuple(range(201, 211))  # ten, as in a model with few
 NO_TOKEN = 999
 
 
@@ -21,6 +21,7 @@ class ScriptedInference:
     """
 
     tokens_max = 100
+    is_up = True
 
     def __init__(self, capacity: int = 4) -> None:
         self.p_yes: dict[str, float] = {}

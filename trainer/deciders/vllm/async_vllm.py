@@ -56,6 +56,11 @@ class AsyncVllm:
         """See `Inference`."""
         return int(self._llm.model_config.max_model_len)
 
+    @property
+    def is_up(self) -> bool:
+        """See `Inference`."""
+        return not self._llm.errored
+
     async def first_token(
         self,
         prompt_ids: Sequence[int],

@@ -67,6 +67,16 @@ class VllmEngine:
         tokens = ModelTokens.of(settings.model)
         return cls(settings, base, tokens, AsyncVllm.start(settings))
 
+    @property
+    def tokens_max(self) -> int:
+        """The most tokens of prompt and answer together."""
+        return self._inference.tokens_max
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the model's process lives. Once it has died it stays so."""
+        return self._inference.is_up
+
     def stop(self) -> None:
         """End the model's process. Questions that are at it fail."""
         self._inference.stop()

@@ -34,6 +34,10 @@ class Inference(Protocol):
     def tokens_max(self) -> int:
         """The most tokens of prompt and answer together."""
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there still is a model."""
+
     async def first_token(
         self,
         prompt_ids: Sequence[int],
