@@ -59,6 +59,8 @@ class Lane:
         on_round: called again and again, busy or not: the sign of life.
         followed: changelogs to follow, and from which offset on in a partition. They are handled at least once.
         turn: partitions take turns, with about so many records in one batch; see `Turns`.
+        is_full: whether records of the lead should wait in Kafka for now; what is followed goes on.
+        wait_s: how long at most to wait for records before asking the handler again what is due.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class Lane:
         on_round: Callable[[], None] | None = None,
         followed: Mapping[Topic, Callable[[int], int]] | None = None,
         turn: int | None = None,
+        is_full: Callable[[], bool] | None = None,
+        wait_s: Callable[[], float] | None = None,
     ) -> None:
         self._settings = settings
         self._name, self._member = name, member
@@ -86,7 +90,10 @@ class Lane:
         self._turns = Turns(turn, batch_max)
         self._on_batch = on_batch or (lambda _count, _seconds: None)
         self._on_round = on_round or (lambda: None)
+        self._is_full = is_full or (lambda: False)
+        self._wait_s = wait_s or (lambda: POLL_S)
         self._closing = False
+        self._paused: set[int] = set()
         self._next: dict[Source, int] = {}
         self._committed: dict[Source, int] = {}
         self._names: dict[Topic, str] = {t: n for n, t in self._topics.items()}
@@ -138,7 +145,8 @@ class Lane:
         collected = time.monotonic()
         try:
             while not stop.is_set():
-                batch = self._take(0.0 if self._handler.due() else POLL_S)
+                self._pause_or_resume()
+                batch = self._take(0.0 if self._handler.due() else self._wait_s())
                 self._on_round()
                 if batch or self._handler.due():
                     started = time.monotonic()
@@ -154,6 +162,16 @@ class Lane:
             self._turns.clear()
             self._next.clear()
             self._consumer.close()
+
+    def _pause_or_resume(self) -> None:
+        """Let the lead's records wait in Kafka while the handler is full. The group sees a member that is well."""
+        wanted = self.partitions if self._is_full() else set()
+        lead = self._names[self._lead]
+        if more := wanted - self._paused:
+            self._consumer.pause([TopicPartition(lead, partition) for partition in more])
+        if fewer := self._paused - wanted:
+            self._consumer.resume([TopicPartition(lead, partition) for partition in fewer])
+        self._paused = wanted
 
     def _take(self, wait_s: float) -> Batch:
         """The records whose turn it is, after reading what has come."""
@@ -314,6 +332,7 @@ class Lane:
         sources = [source for source in self._next if source[1] in leaving]
         copies = [(topic, partition) for topic in self._followed for partition in leaving]
         consumer_.incremental_unassign([TopicPartition(self._names[t], p) for t, p in (*sources, *copies)])
+        self._paused -= leaving
         for source in sources:
             del self._next[source]
             del self._committed[source]

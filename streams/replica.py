@@ -5,7 +5,7 @@ for each other's lock, and nothing is lost with it. It is read up to the end of 
 is assigned, and kept up by the lane from there on.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from confluent_kafka import Message
@@ -15,7 +15,7 @@ from streams.settings import Settings
 from streams.updater.recovery import remove_if_old, restore
 from twin_store.dna.twin import Twin
 from twin_store.store.base import Change, StateStore
-from twin_store.store.keys import GRAVE, TWIN
+from twin_store.store.keys import GRAVE, SYMBOLS, TWIN
 from twin_store.store.rocks import RocksStore
 from twin_store.store.twins import TwinStore
 
@@ -39,12 +39,23 @@ class TwinReplica:
     """Partition `partition` of the twins, as new as what `take` was given. Opening reads the changelog."""
 
     def __init__(
-        self, settings: Settings, reader: str, partition: int, watcher: Watcher | None = None
+        self,
+        settings: Settings,
+        reader: str,
+        partition: int,
+        watcher: Watcher | None = None,
+        with_symbols: bool = False,
     ) -> None:
-        """`reader` names the process and its member, such as `worker-0`; `watcher` is told what comes in."""
-        folder = settings.data_dir / "state" / f"{settings.topic_prefix}{reader}-{partition}"
+        """`reader` names the process and its member, such as `worker-0`; `watcher` is told what comes in.
+
+        `with_symbols` keeps what the keys in twins stand for; such a replica has a folder of its own.
+        """
+        kinds = (TWIN, GRAVE, SYMBOLS) if with_symbols else (TWIN, GRAVE)
+        self._kinds = kinds
+        named = "-named" if with_symbols else ""
+        folder = settings.data_dir / "state" / f"{settings.topic_prefix}{reader}{named}-{partition}"
         remove_if_old(folder)
-        store = _TwinRecords(RocksStore(folder), watcher)
+        store = _TwinRecords(RocksStore(folder), watcher, kinds)
         try:
             restore(settings, partition, store, is_copy=True)
             self._twins = TwinStore(store, settings.state_hot_twins_max)
@@ -57,6 +68,11 @@ class TwinReplica:
         """The next changelog offset to read."""
         return self._twins.position()
 
+    @property
+    def symbols(self) -> Mapping[int, str]:
+        """Strings by key, of a replica that keeps them."""
+        return self._twins.symbols
+
     def twin(self, customer_id: str) -> Twin:
         """The customer's twin; an empty one if she is not known."""
         return self._twins.get(customer_id).twin
@@ -68,7 +84,9 @@ class TwinReplica:
     def take(self, messages: list[Message]) -> None:
         """Take these records of the changelog, in order."""
         changes = [(message.key() or b"", message.value()) for message in messages]
-        self._twins.replicate([change for change in changes if _is_kept(change)], next_offset(messages))
+        self._twins.replicate(
+            [change for change in changes if change[0][:1] in self._kinds], next_offset(messages)
+        )
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -76,10 +94,11 @@ class TwinReplica:
 
 
 class _TwinRecords:
-    """A store that keeps only what a replica needs; see `StateStore`."""
+    """A store that keeps only what a replica needs, links and product statistics never; see `StateStore`."""
 
-    def __init__(self, store: StateStore, watcher: Watcher | None) -> None:
+    def __init__(self, store: StateStore, watcher: Watcher | None, kinds: tuple[bytes, ...]) -> None:
         self._store = store
+        self._kinds = kinds
         self._watcher = watcher
         note = store.get(NOTE)
         if watcher is not None and note is not None:
@@ -92,7 +111,7 @@ class _TwinRecords:
         return self._store.scan(prefix)
 
     def apply(self, changes: Iterable[Change], position: int) -> None:
-        kept = [change for change in changes if _is_kept(change)]
+        kept = [change for change in changes if change[0][:1] in self._kinds]
         note = self._watcher.watch(kept) if self._watcher is not None and kept else None
         self._store.apply(kept if note is None else [*kept, (NOTE, note)], position)
 
@@ -101,8 +120,3 @@ class _TwinRecords:
 
     def close(self) -> None:
         self._store.close()
-
-
-def _is_kept(change: Change) -> bool:
-    """Whether it is of a twin or an erasure; symbols, links and product statistics are left out."""
-    return change[0][:1] in (TWIN, GRAVE)

@@ -108,6 +108,40 @@ class Settings(BaseSettings):
     worker_hold_ms: int = Field(
         2_000, ge=0, le=60_000, description="Worker: wait this long for the twin that a query was raised from"
     )
+    worker_in_flight_max: int = Field(
+        256, ge=1, le=100_000, description="Worker: most prompts at the language model; more wait in Kafka"
+    )
+    worker_busy_ms: int = Field(
+        10_000,
+        ge=0,
+        le=600_000,
+        description="Worker: a query that has waited so long for the language model is answered from the numbers",
+    )
+    worker_soft_deadline_ms: int = Field(
+        30_000,
+        ge=1,
+        le=600_000,
+        description="Worker: a query that the language model has not answered by then is answered from the numbers",
+    )
+    decider: Literal["evidence", "vllm", "openai"] = Field(
+        "evidence", description="Who answers: evidence alone, or a language model with evidence in its stead"
+    )
+    vllm_python: str = Field(
+        "", description="Python that the worker of `decider` vllm runs in; empty: that of `make setup-vllm`"
+    )
+    vllm_model: Path | None = Field(None, description="Folder of the base model that vLLM serves")
+    vllm_rank_max: int = Field(16, ge=1, le=512, description="vLLM: largest rank of an adapter")
+    vllm_adapters_in_batch: int = Field(4, ge=1, le=256, description="vLLM: adapters that one batch may mix")
+    vllm_adapters_in_memory: int = Field(16, ge=1, le=10_000, description="vLLM: adapters in host memory")
+    vllm_tokens_max: int | None = Field(
+        None, ge=16, description="vLLM: tokens of prompt and answer; unset: what the model can"
+    )
+    vllm_cache_mib: int | None = Field(
+        None, ge=16, description="vLLM: size of the key-value cache; unset: what is left of the memory"
+    )
+    vllm_threads: int | None = Field(None, ge=1, description="vLLM on a CPU: threads; unset: all")
+    vllm_eager: bool = Field(False, description="vLLM: no compiling, which starts sooner and answers slower")
+    vllm_dtype: str = Field("auto", description="vLLM: type of the weights; auto: as they were saved")
     settle_grace_hours: float = Field(
         24.0,
         ge=0,
@@ -204,6 +238,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 "kafka_ssl_certificate_location and kafka_ssl_key_location go together; set both"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_language_model(self) -> Settings:
+        if self.decider == "vllm" and self.vllm_model is None:
+            raise ValueError(f"decider vllm needs {variable('vllm_model')}, the folder of the base model")
+        if self.vllm_adapters_in_batch > self.vllm_adapters_in_memory:
+            raise ValueError("vllm_adapters_in_batch must not exceed vllm_adapters_in_memory")
         return self
 
     @property

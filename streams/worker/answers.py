@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from trainer.deciders.base import Decider, Decision
+from trainer.deciders.base import Decider, Decision, Told
 from twin_store.messages import Prediction, Query, SourceOffset
 from twin_store.messages.wire import struct_for
 
@@ -23,12 +23,16 @@ class Author:
     had_read: Any
 
     @classmethod
-    def of(cls, decider: Decider | None, topic: str, partition: int, offset: int) -> Self:
-        """The author with this decider, whose replica is at an offset of the changelog."""
-        had_read = _Offset(topic=topic, partition=partition, offset=offset)
+    def of(cls, decider: Decider | None, had_read: Any) -> Self:
+        """The author with this decider, or nobody."""
         return (
             cls(NOBODY, NOBODY, had_read) if decider is None else cls(decider.name, decider.version, had_read)
         )
+
+
+def position(topic: str, partition: int, offset: int) -> Any:
+    """How far a replica had read the twins' changelog."""
+    return _Offset(topic=topic, partition=partition, offset=offset)
 
 
 def answered(
@@ -38,6 +42,7 @@ def answered(
 
     `degraded` says what the answer lacks, such as a twin.
     """
+    told = {} if decision.told is None else _told(decision.told)
     return _Prediction(
         **_shared(query, by, now),
         status="answered",
@@ -47,6 +52,7 @@ def answered(
         evidence=_finite(decision.evidence),
         twin_hash=twin_hash,
         degraded_reason=degraded,
+        **told,
     )
 
 
@@ -79,6 +85,17 @@ def _shared(query: Query, by: Author, now: datetime) -> dict[str, Any]:
         "subject": query.subject,
         "settlement": query.settlement,
         "twin_position": (by.had_read,),
+    }
+
+
+def _told(told: Told) -> dict[str, Any]:
+    return {
+        "segment": told.segment,
+        "adapter": told.adapter,
+        "prompt_hash": told.prompt_hash,
+        "joint_mass": told.joint_mass,
+        "likelihood": told.likelihood,
+        "text": told.text,
     }
 
 

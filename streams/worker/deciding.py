@@ -1,11 +1,12 @@
 """Queries of one partition with their twins to the decider, and predictions back: one for each, whatever happens."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from streams.worker.answers import Author, answered, expired, rejected
+from streams.worker.answers import NOBODY, Author, answered, expired, position, rejected
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.partition import PartitionState, Waiting
 from trainer.deciders.base import Decider, Decision, DecisionInput, Refusal
@@ -23,20 +24,65 @@ BEHIND = "the twin had not come to this moment in time: answered from an earlier
 _log = logging.getLogger(__name__)
 
 
-class Asked(NamedTuple):
-    """A query that goes to the decider. The twin is as of the query's moment."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query that goes to a decider.
 
-    query: Query
-    as_of: int
+    Attributes:
+        twin: as of the query's moment.
+        symbols: what the keys in it stand for, where the replica keeps that.
+        had_read: how far the replica had read.
+        degraded: what an answer lacks whoever gives it.
+    """
+
+    waiting: Waiting
+    partition: int
     twin: Twin
+    symbols: Mapping[int, str]
+    had_read: Any
     degraded: str | None
+
+    @property
+    def query(self) -> Query:
+        """The query."""
+        return self.waiting.query
+
+    def question(self) -> DecisionInput:
+        """As deciders take it."""
+        query = self.query
+        question = Question(query.kind, self.waiting.as_of, query.subject, query.environment)
+        return DecisionInput(question, self.twin, customer_id=query.customer_id, symbols=self.symbols)
+
+
+class Nobody:
+    """The decider of a deployment that has fitted none: see `Decider`."""
+
+    name = version = NOBODY
+
+    def decide(self, batch: Sequence[DecisionInput]) -> list[Decision | Refusal]:
+        """See `Decider`."""
+        return [Refusal(NO_MODEL) for _ in batch]
 
 
 def answer(
     state: PartitionState, ready: Sequence[Waiting], decider: Decider | None, metrics: WorkerMetrics
 ) -> list[Any]:
     """The predictions of these queries, in no order."""
-    by = Author.of(decider, state.changelog, state.number, state.replica.position)
+    predictions, asked = sorted_out(state, ready, decider, None if decider is not None else NO_MODEL)
+    if decider is not None and asked:
+        predictions += decided(decider, [(each, None) for each in asked], metrics)
+    return predictions
+
+
+def sorted_out(
+    state: PartitionState, ready: Sequence[Waiting], decider: Decider | None, nobody: str | None
+) -> tuple[list[Any], list[Asked]]:
+    """The predictions of the queries that must not be answered, and those that a decider is to answer.
+
+    `nobody` says why none can, if so.
+    """
+    had_read = position(state.changelog, state.number, state.replica.position)
+    by = Author.of(decider, had_read)
     now = datetime.now(UTC)
     predictions: list[Any] = []
     asked: list[Asked] = []
@@ -46,48 +92,43 @@ def answer(
             predictions.append(expired(query, by, now))
             continue
         twin = state.replica.twin(query.customer_id)
-        reason = _reason_against(state, waiting, twin, decider)
+        reason = nobody or _reason_against(state, waiting, twin)
         if reason is not None:
             predictions.append(rejected(query, by, now, reason))
             continue
         then = rewind(twin, waiting.as_of)
         is_late = bool(query.twin_position) and twin.last_second < waiting.as_of
         degraded = NO_TWIN if then.last_second == 0 else BEHIND if is_late else None
-        asked.append(Asked(query, waiting.as_of, then, degraded))
-    if decider is not None and asked:
-        predictions += _decided(decider, asked, by, metrics)
-    return predictions
+        asked.append(Asked(waiting, state.number, then, state.replica.symbols, had_read, degraded))
+    return predictions, asked
 
 
-def _reason_against(
-    state: PartitionState, waiting: Waiting, twin: Twin, decider: Decider | None
-) -> str | None:
+def _reason_against(state: PartitionState, waiting: Waiting, twin: Twin) -> str | None:
     """Why a query must not be answered, if so."""
-    if decider is None:
-        return NO_MODEL
     if waiting.as_of <= state.replica.erased_until(waiting.query.customer_id):
         return ERASED
     return MOVED_ON if has_forgotten(twin, waiting.as_of) else None
 
 
-def _decided(decider: Decider, asked: list[Asked], by: Author, metrics: WorkerMetrics) -> list[Any]:
-    inputs = [
-        DecisionInput(Question(a.query.kind, a.as_of, a.query.subject, a.query.environment), a.twin)
-        for a in asked
-    ]
-    decisions = _decide(decider, inputs, metrics)
+def decided(decider: Decider, asked: Sequence[tuple[Asked, str | None]], metrics: WorkerMetrics) -> list[Any]:
+    """The predictions of queries that a decider answers at once, each with what its answer lacks besides."""
+    decisions = _decide(decider, [each.question() for each, _ in asked], metrics)
     now = datetime.now(UTC)
-    return [
-        rejected(a.query, by, now, decision.reason)
-        if isinstance(decision, Refusal)
-        else answered(a.query, decision, by, now, a.twin.content_hash(), _both(a.degraded, decision.degraded))
-        for a, decision in zip(asked, decisions, strict=True)
-    ]
+    predictions = []
+    for (each, lacks), decision in zip(asked, decisions, strict=True):
+        by = Author.of(decider, each.had_read)
+        if isinstance(decision, Refusal):
+            reason = decision.reason if lacks is None else f"{lacks}; {decision.reason}"
+            predictions.append(rejected(each.query, by, now, reason))
+        else:
+            degraded = joined(each.degraded, decision.degraded, lacks)
+            predictions.append(answered(each.query, decision, by, now, each.twin.content_hash(), degraded))
+    return predictions
 
 
-def _both(of_twin: str | None, of_model: str | None) -> str | None:
+def joined(*lacks: str | None) -> str | None:
     """All that an answer lacks, in one sentence."""
-    return "; ".join(filter(None, (of_twin, of_model))) or None
+    return "; ".join(filter(None, lacks)) or None
 
 
 def _decide(

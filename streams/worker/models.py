@@ -4,11 +4,11 @@ import logging
 import threading
 
 from streams.settings import Settings
-from trainer.deciders.base import Decider
 from trainer.deciders.evidence import EvidenceDecider
 from trainer.fitted import DECIDER
 from trainer.registry import Registry
-from twin_store.evidence import Products
+from twin_store.affinity import Affinity
+from twin_store.evidence import EvidenceReader, Products
 
 LOOK_EVERY_S = 2.0
 _log = logging.getLogger(__name__)
@@ -18,14 +18,19 @@ class CurrentModel:
     """Holds the current version, loaded. A version that cannot be loaded is reported, and the last one stays."""
 
     def __init__(self, settings: Settings, products: Products) -> None:
-        self.decider: Decider | None = None
+        self.decider: EvidenceDecider | None = None
         self._registry = Registry(settings.models)
         self._products = products
+        self._unfitted = EvidenceReader(products, Affinity.empty())
         self._tried: str | None = None
         self._stop = threading.Event()
         self._look()
         self._thread = threading.Thread(target=self._run, name="models", daemon=True)
         self._thread.start()
+
+    def reader(self) -> EvidenceReader:
+        """What reads evidence as the current version does; with nothing fitted while there is none."""
+        return self._unfitted if self.decider is None else self.decider.reader
 
     def close(self) -> None:
         """Stop looking."""

@@ -8,33 +8,61 @@ from streams.live_products import LiveProducts
 from streams.settings import Settings
 from streams.telemetry import Telemetry
 from streams.topics import QUERIES, STATE
+from streams.updater.names import LiveNames
 from streams.worker.handler import Worker
+from streams.worker.hosts import base_buckets, hosted
+from streams.worker.language import LanguageSide
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
+from streams.worker.pool import Pool
+from trainer.deciders.language.decider import LanguageDecider
+from trainer.deciders.language.host import ModelHost
+from trainer.deciders.language.model import LanguageModel
+from trainer.deciders.language.scenes import SceneMaker
+from trainer.deciders.language.served import Router, ServedAdapter
+from twin_store.segments import load_definitions
 
 NAME = "worker"
 
 
 def run(
-    settings: Settings, stop: threading.Event, member: str = "0", telemetry: Telemetry | None = None
+    settings: Settings,
+    stop: threading.Event,
+    member: str = "0",
+    telemetry: Telemetry | None = None,
+    host: ModelHost | None = None,
+    router: Router | None = None,
 ) -> None:
     """Answer until `stop` is set. `member` tells the workers of one deployment apart.
 
+    Args:
+        host: where the language model lives; None for the one of the settings, if there is one.
+        router: which adapter serves whom; None for the base alone.
+
     Raises:
         TwinsError: the topics cannot be read, or another process has this member's name.
+        UsageError: the settings' decider cannot be had here.
     """
     telemetry = telemetry or Telemetry(NAME, settings)
-    metrics = WorkerMetrics(telemetry)
-    with (
-        contextlib.closing(LiveProducts(settings)) as products,
-        contextlib.closing(CurrentModel(settings, products.products)) as model,
-    ):
-        worker = Worker(settings, f"{NAME}-{member}", products, model, metrics)
+    with contextlib.ExitStack() as stack:
+        host = host or hosted(settings, member, telemetry)
+        if host is not None:
+            stack.callback(host.close)
+        metrics = WorkerMetrics(telemetry, host.name if host is not None else None)
+        products = stack.enter_context(contextlib.closing(LiveProducts(settings)))
+        model = stack.enter_context(contextlib.closing(CurrentModel(settings, products.products)))
+        language, names = None, None
+        if host is not None:
+            names = stack.enter_context(contextlib.closing(LiveNames(settings)))
+            language = language_side(settings, host, router or base_alone, products, names, model, metrics)
+        worker = Worker(settings, f"{NAME}-{member}", products, model, metrics, language)
 
         def alive() -> None:
             telemetry.beat()
             telemetry.ready(bool(lane.partitions))
             metrics.lag.set(lane.lag())
+            if names is not None:
+                names.refresh()
 
         lane = Lane(
             settings,
@@ -48,8 +76,35 @@ def run(
             on_batch=metrics.batch,
             on_round=alive,
             followed={STATE: worker.follow_from},
+            is_full=worker.is_full,
+            wait_s=worker.wait_s,
         )
         try:
             lane.run(stop)
         finally:
             telemetry.ready(False)
+
+
+def base_alone(_segment: str, _customer_id: str) -> ServedAdapter | None:
+    """The router of a deployment without adapters."""
+    return None
+
+
+def language_side(
+    settings: Settings,
+    host: ModelHost,
+    router: Router,
+    products: LiveProducts,
+    names: LiveNames,
+    current: CurrentModel,
+    metrics: WorkerMetrics,
+) -> LanguageSide:
+    """The worker's side of a language model."""
+    scenes = SceneMaker(products.products, load_definitions(), current.reader, names.current)
+
+    def decider_of(model: LanguageModel) -> LanguageDecider:
+        return LanguageDecider(host.name, host.version, model, scenes, router, buckets)
+
+    buckets = base_buckets(settings)
+    pool = Pool(host, settings.worker_in_flight_max, settings.worker_linger_ms / 1000)
+    return LanguageSide(host, decider_of, pool, metrics, settings.worker_soft_deadline_ms / 1000)

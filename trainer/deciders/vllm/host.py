@@ -16,6 +16,8 @@ NAME = "vllm"
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
 STEADY_AFTER_S = 300.0  # an engine that lived so long is started again at once
 LOOK_EVERY_S = 0.25
+VERSION_DIGITS = 12
+CLOSE_WITHIN_S = 30.0
 STARTING = "the engine is starting"
 DIED = "the engine has died and is started again"
 _log = logging.getLogger(__name__)
@@ -33,7 +35,6 @@ class EngineHost:
     def __init__(
         self,
         start: Callable[[], EngineThread],
-        version: str,
         prepare: Prepare | None = None,
         backoff_s: float = BACKOFF_FIRST_S,
     ) -> None:
@@ -46,7 +47,6 @@ class EngineHost:
         """
         self.starts = 0
         self._start = start
-        self._version = version
         self._prepare = prepare
         self._backoff_first_s = backoff_s
         self._current: tuple[EngineThread, VllmModel] | None = None
@@ -62,8 +62,12 @@ class EngineHost:
 
     @property
     def version(self) -> str:
-        """See `ModelHost`."""
-        return self._version
+        """See `ModelHost`: the base's name, and the beginning of its hash."""
+        current = self._current
+        if current is None:
+            return NAME
+        base = current[0].engine.base
+        return f"{base.name}-{base.sha256[:VERSION_DIGITS]}"
 
     @property
     def model(self) -> LanguageModel | None:
@@ -88,12 +92,16 @@ class EngineHost:
         if current is None:
             call.close()
             raise ModelUnavailable(self._why)
-        return current[0].submit(call)
+        try:
+            return current[0].submit(call)
+        except RuntimeError:  # its loop was closed just now
+            call.close()
+            raise ModelUnavailable(DIED) from None
 
     def close(self) -> None:
-        """See `ModelHost`. Waits for an engine that is starting."""
+        """See `ModelHost`. An engine that is starting is waited for, but not for ever: it ends with the process."""
         self._closing.set()
-        self._keeper.join()
+        self._keeper.join(CLOSE_WITHIN_S)
 
     def _keep(self) -> None:
         backoff_s = self._backoff_first_s

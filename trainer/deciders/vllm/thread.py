@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from trainer.deciders.vllm.engine import VllmEngine
 from trainer.deciders.vllm.settings import EngineSettings
 
+TAKE_BACK_S = 5.0
 T = TypeVar("T")
 
 
@@ -46,16 +47,28 @@ class EngineThread:
         return self.submit(question).result()
 
     def stop(self) -> None:
-        """End the engine, its processes and this thread."""
+        """End the engine, its processes and this thread. What is still asked is cancelled."""
 
         async def stop() -> None:
             self.engine.stop()
 
-        self.run(stop())
-        _end(self._loop, self._thread)
+        try:
+            self.run(stop())
+        finally:
+            _end(self._loop, self._thread)
+
+
+async def _take_back() -> None:
+    """Cancel whatever is still at it: nobody would ever hear of it again."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=TAKE_BACK_S)
 
 
 def _end(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    asyncio.run_coroutine_threadsafe(_take_back(), loop).result()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()

@@ -1,0 +1,89 @@
+"""The language model that the settings ask for."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from streams.errors import UsageError
+from streams.settings import Settings, variable
+from streams.telemetry import Telemetry
+from trainer.deciders.language.host import ModelHost
+from trainer.deciders.language.served import BUCKETS, NO_BUCKETS
+from twin_store.prompts import Buckets, BucketsError
+
+if TYPE_CHECKING:
+    from trainer.deciders.vllm.settings import EngineSettings
+
+
+def hosted(settings: Settings, member: str, telemetry: Telemetry) -> ModelHost | None:
+    """The host of the settings' language model, which may still be starting; None where evidence alone decides.
+
+    Raises:
+        UsageError: it cannot be had here.
+    """
+    match settings.decider:
+        case "evidence":
+            return None
+        case "vllm":
+            return _vllm(settings, member, telemetry)
+        case _:
+            raise UsageError(f"{variable('decider')}: a worker cannot use {settings.decider} yet")
+
+
+def base_buckets(settings: Settings) -> Buckets:
+    """Those that the base was trained with, from its folder; none where it was not.
+
+    Raises:
+        UsageError: the file there is none of buckets.
+    """
+    path = settings.vllm_model / BUCKETS if settings.vllm_model is not None else None
+    if path is None or not path.is_file():
+        return NO_BUCKETS
+    try:
+        return Buckets.from_json(path.read_bytes())
+    except BucketsError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def engine_settings(settings: Settings, member: str) -> "EngineSettings":
+    """How the engine of a worker is started. Raises `UsageError` for bounds that it would not start with."""
+    from trainer.deciders.vllm.settings import EngineSettings
+
+    assert settings.vllm_model is not None, "settings have checked it"
+    try:
+        return EngineSettings(
+            model=settings.vllm_model,
+            adapter_copies=settings.data_dir / "adapters" / f"worker-{member}",
+            adapters_in_batch=settings.vllm_adapters_in_batch,
+            adapters_in_memory=settings.vllm_adapters_in_memory,
+            rank_max=settings.vllm_rank_max,
+            eager=settings.vllm_eager,
+            dtype=settings.vllm_dtype,
+            in_flight_max=settings.worker_in_flight_max,
+            tokens_max=settings.vllm_tokens_max,
+            cache_mib=settings.vllm_cache_mib,
+            threads=settings.vllm_threads,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _vllm(settings: Settings, member: str, telemetry: Telemetry) -> ModelHost:
+    import importlib.util
+
+    from trainer.base_model import BaseModel, BaseModelError
+    from trainer.deciders.vllm.figures import EngineFigures
+    from trainer.deciders.vllm.host import EngineHost
+    from trainer.deciders.vllm.thread import EngineThread
+
+    if importlib.util.find_spec("vllm") is None:
+        raise UsageError(
+            "the vllm decider needs vLLM, which is not installed here: run the worker with the Python of "
+            "`make setup-vllm`, as `twins up --decider vllm` does"
+        )
+    wanted = engine_settings(settings, member)
+    try:
+        BaseModel.read(wanted.model)
+    except BaseModelError as error:
+        raise UsageError(f"{variable('vllm_model')}: {error}") from None
+    telemetry.registry.register(EngineFigures())
+    return EngineHost(partial(EngineThread.start, wanted))
