@@ -124,7 +124,8 @@ class DevBroker:
         )
         if not formatted:
             command = [*self._java(java, jars), "kafka.tools.StorageTool", "format"]
-            command += ["--cluster-id", _new_cluster_id(), "--config", str(self._properties)]
+            # With the sign: an id may begin with a hyphen.
+            command += [f"--cluster-id={_new_cluster_id()}", "--config", str(self._properties)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise BrokerError(f"could not format {logs}: {_last_line(done.stdout + done.stderr)}")

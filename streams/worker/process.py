@@ -36,7 +36,7 @@ def run(
     """Answer until `stop` is set. `member` tells the workers of one deployment apart.
 
     Args:
-        host: where the language model lives; None for the one of the settings, if there is one.
+        host: where the language model lives, which the caller closes; None for that of the settings, if there is one.
         router: which adapter serves whom; None for the base alone.
 
     Raises:
@@ -45,8 +45,7 @@ def run(
     """
     telemetry = telemetry or Telemetry(NAME, settings)
     with contextlib.ExitStack() as stack:
-        host = host or hosted(settings, member, telemetry)
-        if host is not None:
+        if host is None and (host := hosted(settings, member, telemetry)) is not None:
             stack.callback(host.close)
         metrics = WorkerMetrics(telemetry, host.name if host is not None else None)
         products = stack.enter_context(contextlib.closing(LiveProducts(settings)))
