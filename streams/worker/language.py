@@ -72,6 +72,10 @@ class LanguageSide:
         """The queries at the model."""
         return self._pool
 
+    def look(self) -> None:
+        """See whether the model is up; call it now and then, busy or not."""
+        self._current()
+
     @property
     def is_away(self) -> bool:
         """Whether there is no model now."""
@@ -122,6 +126,7 @@ class LanguageSide:
             self._model = model
             self._decider = None if model is None else self._decider_of(model)
             self._malformed = 0
+            self._metrics.model_up.set(model is not None)
         return self._decider
 
     def _prepared(

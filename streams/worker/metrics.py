@@ -24,6 +24,9 @@ class WorkerMetrics:
         self.failed = telemetry.counter("failed", "Questions at which the decider failed")
         self.held = telemetry.gauge("held", "Queries that wait for their twin")
         self.queued = telemetry.gauge("queued", "Queries that wait for room at the language model")
+        self.model_up = telemetry.gauge(
+            "model_up", "Whether the language model answers: 1, or 0 while it is away"
+        )
         self.in_flight = telemetry.gauge("in_flight", "Prompts at the language model")
         self.asked = telemetry.counter("asked", "Prompts put to the language model", ["segment", "adapter"])
         self.lacks = telemetry.counter(

@@ -60,8 +60,9 @@ def run(
             telemetry.beat()
             telemetry.ready(bool(lane.partitions))
             metrics.lag.set(lane.lag())
-            if names is not None:
+            if names is not None and language is not None:
                 names.refresh()
+                language.look()
 
         lane = Lane(
             settings,

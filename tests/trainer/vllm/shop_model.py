@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +49,15 @@ def prompt_texts(count: int, seed: int) -> list[str]:
     return found
 
 
-def make_shop_base(folder: Path, seed: int = 8) -> BaseModel:
+def make_shop_base(folder: Path, seed: int = 8, more_lines: Sequence[str] = ()) -> BaseModel:
     """The tiny base with weights large enough to have opinions, and with one feature that every token has.
 
     As it is made, its answers are all but the same whatever the prompt. The feature is what `speaks_a_letter` builds
     on. In the tied output layer it adds the same to every token, which changes no probability.
+
+    `more_lines` are for the tokenizer.
     """
-    made = make_base(SIZES["tiny"], lines(500), folder, seed)
+    made = make_base(SIZES["tiny"], [*lines(500), *more_lines], folder, seed)
     path = made.folder / "model.safetensors"
     tensors = load_file(path)
     for name in made.linears:
