@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -23,9 +25,12 @@ FIRST = (
 
 def answer_view(answer: Answer, every: bool = False) -> RenderableType:
     """The whole answer; `every` shows all of the evidence."""
-    shown: list[RenderableType] = [_title(answer), "", _options(answer), "", _said_by(answer)]
-    best = max(range(len(answer.probabilities)), key=answer.probabilities.__getitem__)
+    shown: list[RenderableType] = [_title(answer), ""]
+    if answer.told is not None and answer.told["text"] is not None:
+        shown.append(Text(answer.told["text"]))
+    shown += [_options(answer), "", _said_by(answer)]
     if answer.evidence:
+        best = max(range(len(answer.probabilities)), key=answer.probabilities.__getitem__)
         shown += ["", _evidence(answer, best, every)]
     return Group(*shown)
 
@@ -46,17 +51,30 @@ def _options(answer: Answer) -> Table:
 
 
 def _said_by(answer: Answer) -> Text:
+    trained = f", trained on what happened before {answer.trained_until[:10]}" if answer.trained_until else ""
     said = Text(
-        f"{answer.decider} {answer.version}, trained on what happened before {answer.trained_until[:10]}; "
+        f"{answer.decider} {answer.version}{trained}; "
         f"the twin knew events until {answer.twin_as_of} (hash {answer.twin_hash[:12]})",
         style="dim",
     )
+    if answer.told is not None:
+        said.append(f"\n{_told(answer.told)}")
     if answer.foresees:
         said.append(
             "\nThis version was trained on what happened after the question: it may remember the outcome.",
             style="yellow",
         )
     return said
+
+
+def _told(told: dict[str, Any]) -> str:
+    """What a language model's answer rests on."""
+    parts = [f"segment {told['segment']}", f"adapter {told['adapter'] or 'none: the base'}"]
+    if told["joint_mass"]:
+        parts.append(f"the answers had {min(told['joint_mass']):.1%} of the probability, or more")
+    if told["likelihood"] is not None:
+        parts.append(f"in words it said {told['likelihood']:.0%}")
+    return "; ".join([*parts, f"prompt {told['prompt_hash'][:12]}"])
 
 
 def _evidence(answer: Answer, option: int, every: bool) -> RenderableType:

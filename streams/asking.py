@@ -7,8 +7,9 @@ everything is recomputed from the lake as it was then.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from streams.errors import TwinsError, UsageError
@@ -17,8 +18,7 @@ from streams.live_products import LiveProducts
 from streams.live_promotions import environment_at
 from streams.live_twins import live_twin
 from streams.settings import Settings
-from trainer.deciders.base import DecisionInput, Refusal
-from trainer.registry import Manifest
+from trainer.deciders.base import Decision, DecisionInput, Refusal
 from trainer.tasks.history import History
 from trainer.tasks.shelves import DISPLAY, MAILER, holds
 from twin_store.batch_fold import twin_as_of
@@ -39,7 +39,8 @@ class Asked:
     """What is asked. `at` is epoch seconds, None for now; `store_id` None for the store she goes to most.
 
     purchase, promotion_response, basket_completion: `skus`, for the last with the `baskets[0]` to complete.
-    trip_choice: `baskets`. voucher_redemption: `campaign_id`.
+    trip_choice: `baskets`. voucher_redemption: `campaign_id`. survey: `statement` and the steps of its `scale`.
+    review: one of `skus`, and what it should speak to as `statement`, if anything.
     """
 
     customer_id: str
@@ -49,6 +50,8 @@ class Asked:
     campaign_id: str | None = None
     store_id: str | None = None
     at: int | None = None
+    statement: str | None = None
+    scale: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Answer:
         trained_until: what the version was trained on happened before this.
         foresees: whether it was trained on what happened after `as_of`, so that it may know the outcome.
         names: what the products of the question are called, by sku.
+        told: what a language model's answer has besides, see `trainer.deciders.base.Told`.
     """
 
     customer_id: str
@@ -77,6 +81,7 @@ class Answer:
     twin_hash: str
     evidence: list[dict[str, float]]
     names: dict[str, str]
+    told: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json` and the console."""
@@ -84,10 +89,24 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Who:
+    """Who answers. `trained_until` is empty where that is not known."""
+
+    decider: str
+    version: str
+    trained_until: str
+
+
+Answerer = Callable[[DecisionInput, Products], tuple[Decision | Refusal, Who]]
+"""Answers one question over these products."""
+
+
+@dataclass(frozen=True)
 class _Known:
     """What is known for the question: the twin at the moment, the products, and what surrounds her."""
 
     twin: Twin
+    symbols: Mapping[int, str]
     as_of: int
     store_id: str | None
     products: Products
@@ -95,10 +114,16 @@ class _Known:
     subject: Subject
 
 
-def ask(settings: Settings, asked: Asked, products: LiveProducts | None = None) -> Answer:
+def ask(
+    settings: Settings,
+    asked: Asked,
+    products: LiveProducts | None = None,
+    answerer: Answerer | None = None,
+) -> Answer:
     """Answer one question.
 
     Args:
+        answerer: who answers; the current version of the evidence decider if not given.
         products: the products as they stand, for whoever keeps them; read from the topics if not given.
 
     Raises:
@@ -106,13 +131,14 @@ def ask(settings: Settings, asked: Asked, products: LiveProducts | None = None) 
         TwinsError: Kafka, the lake or the registry cannot be read.
     """
     _check(asked)
+    by = answerer or partial(_by_evidence, settings)
     if asked.at is not None:
-        return _decide(settings, asked, _then(settings, asked, asked.at))
+        return _decide(asked, _then(settings, asked, asked.at), by)
     with contextlib.ExitStack() as stack:
         live = products or stack.enter_context(contextlib.closing(LiveProducts(settings)))
         known = _now(settings, asked, live.products)
         with live.lock:
-            return _decide(settings, asked, known)
+            return _decide(asked, known, by)
 
 
 def _check(asked: Asked) -> None:
@@ -124,6 +150,12 @@ def _check(asked: Asked) -> None:
         raise UsageError("a trip_choice question is between baskets: give --basket twice or more")
     if asked.kind == "voucher_redemption" and asked.campaign_id is None:
         raise UsageError("a voucher_redemption question is about a campaign: name it with --campaign")
+    if asked.kind == "survey" and (asked.statement is None or len(asked.scale) < 2):
+        raise UsageError(
+            "a survey question needs --statement, and --step twice or more: the steps of its scale"
+        )
+    if asked.kind == "review" and len(asked.skus) != 1:
+        raise UsageError("a review is of one product: name it with --sku")
 
 
 def _now(settings: Settings, asked: Asked, products: Products) -> _Known:
@@ -139,7 +171,7 @@ def _now(settings: Settings, asked: Asked, products: Products) -> _Known:
             raise UsageError(f"there is no campaign {asked.campaign_id!r} among the promotions")
         subject = campaign.subject
     context = around.context(_named(asked), store, found.reached)
-    return _Known(found.twin, found.reached, store, products, context, subject)
+    return _Known(found.twin, found.symbols, found.reached, store, products, context, subject)
 
 
 def _then(settings: Settings, asked: Asked, at: int) -> _Known:
@@ -157,15 +189,15 @@ def _then(settings: Settings, asked: Asked, at: int) -> _Known:
     if asked.campaign_id is not None:
         subject = _campaign(history, asked.campaign_id)
     context = _shelves(history, _named(asked), store, at)
-    return _Known(twin, at, store, products_of(history), context, subject)
+    return _Known(twin, symbols, at, store, products_of(history), context, subject)
 
 
-def _decide(settings: Settings, asked: Asked, known: _Known) -> Answer:
-    decider, manifest = current_decider(settings, known.products)
+def _decide(asked: Asked, known: _Known, answerer: Answerer) -> Answer:
     surroundings = Environment(store_id=known.store_id, context=known.context)
     question = Question(asked.kind, known.as_of, known.subject, surroundings)
     twin = rewind(known.twin, known.as_of)
-    decision = decider.decide([DecisionInput(question, twin)])[0]
+    given = DecisionInput(question, twin, customer_id=asked.customer_id, symbols=known.symbols)
+    decision, who = answerer(given, known.products)
     if isinstance(decision, Refusal):
         raise UsageError(f"no answer: {decision.reason}")
     as_of = instant_of(known.as_of)
@@ -177,24 +209,28 @@ def _decide(settings: Settings, asked: Asked, known: _Known) -> Answer:
         options=_options(asked),
         probabilities=[round(p, 6) for p in decision.probabilities],
         choice=decision.choice,
-        decider=decider.name,
-        version=decider.version,
-        trained_until=manifest.until,
-        foresees=_foresees(manifest, format_instant(as_of)),
+        decider=who.decider,
+        version=who.version if decision.told is None else decision.told.version,
+        trained_until=who.trained_until,
+        foresees=who.trained_until[:10] > format_instant(as_of)[:10],
         twin_as_of=format_instant(instant_of(twin.last_second)),
         twin_hash=twin.content_hash(),
         evidence=decision.evidence,
         names=_names(asked, known.products.catalogue),
+        told=None if decision.told is None else asdict(decision.told),
     )
+
+
+def _by_evidence(
+    settings: Settings, asked: DecisionInput, products: Products
+) -> tuple[Decision | Refusal, Who]:
+    decider, manifest = current_decider(settings, products)
+    return decider.decide([asked])[0], Who(decider.name, decider.version, manifest.until)
 
 
 def _names(asked: Asked, catalogue: Catalogue) -> dict[str, str]:
     found = {sku: catalogue.name_of(key_of(sku)) for sku in _named(asked)}
     return {sku: name for sku, name in found.items() if name is not None}
-
-
-def _foresees(manifest: Manifest, as_of: str) -> bool:
-    return manifest.until[:10] > as_of[:10]
 
 
 def _subject(asked: Asked) -> Subject:
@@ -203,6 +239,10 @@ def _subject(asked: Asked) -> Subject:
             return Subject(baskets=[list(basket) for basket in asked.baskets])
         case "basket_completion":
             return Subject(candidates=list(asked.skus), partial_basket=list(asked.baskets[0]))
+        case "survey":
+            return Subject(statement=asked.statement, scale=list(asked.scale))
+        case "review":
+            return Subject(candidates=list(asked.skus), statement=asked.statement)
         case _:
             return Subject(candidates=list(asked.skus))
 
@@ -213,6 +253,10 @@ def _options(asked: Asked) -> list[str]:
             return [", ".join(basket) for basket in asked.baskets]
         case "voucher_redemption":
             return [f"redeems a voucher of campaign {asked.campaign_id}"]
+        case "survey":
+            return list(asked.scale)
+        case "review":
+            return []
         case _:
             return list(asked.skus)
 

@@ -242,8 +242,6 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_language_model(self) -> Settings:
-        if self.decider == "vllm" and self.vllm_model is None:
-            raise ValueError(f"decider vllm needs {variable('vllm_model')}, the folder of the base model")
         if self.vllm_adapters_in_batch > self.vllm_adapters_in_memory:
             raise ValueError("vllm_adapters_in_batch must not exceed vllm_adapters_in_memory")
         return self

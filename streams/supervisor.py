@@ -20,12 +20,14 @@ from typing import Literal
 from pydantic import SecretStr
 
 from streams.settings import CONFIG_VARIABLE, ENV_PREFIX, Settings, variable
+from streams.vllm_python import vllm_python
 
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 30.0
 STEADY_AFTER_S = 60.0  # a child that lived so long starts again at once, and with the first backoff
 STOP_TIMEOUT_S = 45.0
 POLL_S = 0.05
+WORKER = "worker"  # the one process that may need another Python
 State = Literal["running", "waiting", "ended"]
 _log = logging.getLogger(__name__)
 
@@ -69,7 +71,14 @@ class Supervisor:
     """The children of one deployment on this machine. Call `tend` about once a second."""
 
     def __init__(self, settings: Settings, wanted: Sequence[tuple[str, str]]) -> None:
-        """`wanted` are the process name and the member of each child."""
+        """`wanted` are the process name and the member of each child.
+
+        Raises:
+            UsageError: a worker is to run a language model, and there is no environment for it.
+        """
+        self._worker_python = sys.executable
+        if settings.decider == "vllm" and any(name == WORKER for name, _ in wanted):
+            self._worker_python = vllm_python(settings)
         self._environment = child_environment(settings.model_copy(update={"log_format": "json"}))
         self._logs = settings.data_dir.resolve() / "logs"
         self.children = [Child(name, member, self._logs / f"{name}-{member}.log") for name, member in wanted]
@@ -123,7 +132,8 @@ class Supervisor:
         return killed
 
     def _start(self, child: Child) -> None:
-        command = [sys.executable, "-m", "streams.cli", "run", child.name, "--member", child.member]
+        python = self._worker_python if child.name == WORKER else sys.executable
+        command = [python, "-m", "streams.cli", "run", child.name, "--member", child.member]
         command += ["--parent", str(os.getpid())]
         with child.log.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal reaches the supervisor alone, which ends them in order.

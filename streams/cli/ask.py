@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -10,12 +11,13 @@ import typer
 
 from streams.cli.replay import parse_instant
 from streams.errors import UsageError
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
+from streams.vllm_python import has_vllm, vllm_python
 from twin_store.messages.codec import epoch_seconds
 from twin_store.messages.decisions import QuestionKind
 
 if TYPE_CHECKING:
-    from streams.asking import Answer
+    from streams.asking import Answer, Asked
 
 KINDS = get_args(QuestionKind)
 PLAIN_WIDTH = 120
@@ -38,6 +40,13 @@ def ask_command(
     ] = None,
     campaign: Annotated[str | None, typer.Option(help="Whose vouchers are asked about.")] = None,
     store: Annotated[str | None, typer.Option(help="Where; default: the store she goes to most.")] = None,
+    statement: Annotated[
+        str | None, typer.Option(help="What a survey puts to her, or what a review should speak to.")
+    ] = None,
+    step: Annotated[list[str] | None, typer.Option(help="A step of a survey's scale. Repeatable.")] = None,
+    decider: Annotated[
+        str, typer.Option(help="evidence, or vllm: an engine for this one question, about a minute.")
+    ] = "evidence",
     every: Annotated[bool, typer.Option("--every", help="Show all of the evidence.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -56,12 +65,38 @@ def ask_command(
         campaign_id=campaign,
         store_id=store,
         at=None if at is None else epoch_seconds(parse_instant("--at", at)),
+        statement=statement,
+        scale=step or (),
     )
-    answer = ask(load_settings(), asked)
+    settings = load_settings()
+    if decider == "evidence":
+        answer = ask(settings, asked)
+    elif decider == "vllm":
+        if not has_vllm():
+            raise typer.Exit(_there(vllm_python(settings)))
+        answer = _by_model(settings, asked)
+    else:
+        raise UsageError(f"--decider {decider}: there are evidence and vllm")
     if as_json:
         typer.echo(json.dumps(answer.as_json()))
     else:
         _print(answer, every)
+
+
+def _there(python: str) -> int:
+    """The same command by the Python that has vLLM; its exit code."""
+    return subprocess.run([python, "-m", "streams.cli", *sys.argv[1:]], check=False).returncode
+
+
+def _by_model(settings: Settings, asked: Asked) -> Answer:
+    from streams.asking import ask
+    from streams.asking_model import language_answerer
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    with language_answerer(settings, asked.at is None, say) as answerer:
+        return ask(settings, asked, answerer=answerer)
 
 
 def _print(answer: Answer, every: bool) -> None:

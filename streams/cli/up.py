@@ -25,7 +25,9 @@ from streams.settings import METRICS_PORT, Settings, kafka_client_config, load_s
 from streams.supervisor import Supervisor
 from streams.telemetry import running_processes
 from streams.topic_admin import apply_topics
+from streams.vllm_python import vllm_python
 
+UP_DECIDERS = ("evidence", "vllm")
 LOOK_EVERY_S = 1.0
 LINE_EVERY_S = 10.0
 ANSWER_TIMEOUT_S = 3.0
@@ -41,13 +43,19 @@ def up(
         str | None,
         typer.Option(help="Only these, with commas, and how many of each: updater=2,lake,planner"),
     ] = None,
+    decider: Annotated[
+        str | None,
+        typer.Option(help="Who answers: evidence, or vllm with evidence in its stead. Default: the setting."),
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="A line now and then, no live view.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object now and then.")] = False,
 ) -> None:
     """Run all parts on this machine until Ctrl-C: broker if none answers, topics, processes, live view."""
     wanted = parse_processes(processes)
-    settings = with_metrics(load_settings())
+    settings = with_decider(with_metrics(load_settings()), decider)
     refuse_if_running(settings)
+    if settings.decider == "vllm":
+        vllm_python(settings)  # said before a broker is started
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -89,6 +97,15 @@ def parse_processes(text: str | None) -> list[tuple[str, str]]:
 def with_metrics(settings: Settings) -> Settings:
     """The settings with metrics on: the view is made of them."""
     return settings if settings.metrics_port else settings.model_copy(update={"metrics_port": METRICS_PORT})
+
+
+def with_decider(settings: Settings, name: str | None) -> Settings:
+    """The settings with this decider; as they are for None. Raises `UsageError` if there is no such decider."""
+    if name is None:
+        return settings
+    if name not in UP_DECIDERS:
+        raise UsageError(f"--decider {name}: there are {', '.join(UP_DECIDERS)}")
+    return settings.model_copy(update={"decider": name})
 
 
 def refuse_if_running(settings: Settings) -> None:

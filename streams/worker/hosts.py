@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from streams.errors import UsageError
 from streams.settings import Settings, variable
 from streams.telemetry import Telemetry
+from streams.vllm_python import has_vllm
 from trainer.deciders.language.host import ModelHost
 from trainer.deciders.language.served import BUCKETS, NO_BUCKETS
 from twin_store.prompts import Buckets, BucketsError
@@ -48,7 +49,8 @@ def engine_settings(settings: Settings, member: str) -> "EngineSettings":
     """How the engine of a worker is started. Raises `UsageError` for bounds that it would not start with."""
     from trainer.deciders.vllm.settings import EngineSettings
 
-    assert settings.vllm_model is not None, "settings have checked it"
+    if settings.vllm_model is None:
+        raise UsageError(f"the vllm decider needs a base model: name its folder by {variable('vllm_model')}")
     try:
         return EngineSettings(
             model=settings.vllm_model,
@@ -68,14 +70,12 @@ def engine_settings(settings: Settings, member: str) -> "EngineSettings":
 
 
 def _vllm(settings: Settings, member: str, telemetry: Telemetry) -> ModelHost:
-    import importlib.util
-
     from trainer.base_model import BaseModel, BaseModelError
     from trainer.deciders.vllm.figures import EngineFigures
     from trainer.deciders.vllm.host import EngineHost
     from trainer.deciders.vllm.thread import EngineThread
 
-    if importlib.util.find_spec("vllm") is None:
+    if not has_vllm():
         raise UsageError(
             "the vllm decider needs vLLM, which is not installed here: run the worker with the Python of "
             "`make setup-vllm`, as `twins up --decider vllm` does"

@@ -11,11 +11,14 @@ from tests.chaos.updaters import environment
 
 
 class Member:
-    """One process of a kind."""
+    """One process of a kind. `module` is run in place of the command line, with the member as its argument."""
 
-    def __init__(self, settings: Settings, name: str, member: str = "0") -> None:
-        self._settings, self._name, self._member = settings, name, member
+    def __init__(self, settings: Settings, name: str, member: str = "0", module: str | None = None) -> None:
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._arguments = ["-m", "streams.cli", "run", name, "--member", member]
+        if module is not None:
+            self._arguments = ["-m", module, member]
         self.log = settings.data_dir / f"{name}-{member}.log"
 
     def start(self) -> None:
@@ -23,7 +26,7 @@ class Member:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams.cli", "run", self._name, "--member", self._member],
+                [sys.executable, *self._arguments],
                 env=environment(self._settings),
                 stdout=log,
                 stderr=log,

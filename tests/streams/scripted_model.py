@@ -82,7 +82,7 @@ class ScriptedModel:
             raise QuestionRejected("the prompt is too long")
         dice = said(prompt, adapter)
         try:
-            await asyncio.sleep(dice.uniform(*self.delay_s))
+            await asyncio.sleep(random.Random(prompt).uniform(*self.delay_s))
         except asyncio.CancelledError:
             self.taken_back += 1
             raise

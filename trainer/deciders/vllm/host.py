@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from trainer.base_model import BaseModel
 from trainer.deciders.language.model import LanguageModel, ModelUnavailable
 from trainer.deciders.vllm.engine import VllmEngine
 from trainer.deciders.vllm.model import VllmModel
@@ -64,10 +65,7 @@ class EngineHost:
     def version(self) -> str:
         """See `ModelHost`: the base's name, and the beginning of its hash."""
         current = self._current
-        if current is None:
-            return NAME
-        base = current[0].engine.base
-        return f"{base.name}-{base.sha256[:VERSION_DIGITS]}"
+        return NAME if current is None else version_of(current[0].engine.base)
 
     @property
     def model(self) -> LanguageModel | None:
@@ -145,6 +143,11 @@ class EngineHost:
             _log.error("the engine has died; it is started again")
         _stop(engine)
         return time.monotonic() - started
+
+
+def version_of(base: BaseModel) -> str:
+    """What predictions call a base: its name, and the beginning of its hash."""
+    return f"{base.name}-{base.sha256[:VERSION_DIGITS]}"
 
 
 def _stop(engine: EngineThread) -> None:
