@@ -73,6 +73,9 @@ class ScriptedInference:
     async def loaded(self) -> set[int]:
         return set(self._loaded)
 
+    async def forget_prefixes(self) -> None:
+        await asyncio.sleep(0)
+
     def stop(self) -> None:
         self._loaded = {}
 

@@ -117,6 +117,10 @@ class AsyncVllm:
         """See `Inference`."""
         return set(await self._call(self._llm.list_loras()))
 
+    async def forget_prefixes(self) -> None:
+        """See `Inference`."""
+        await self._call(self._llm.reset_prefix_cache())
+
     def stop(self) -> None:
         """See `Inference`."""
         self._llm.shutdown()

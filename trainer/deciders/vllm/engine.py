@@ -168,6 +168,10 @@ class VllmEngine:
         """Let it leave memory again. Raises `UnknownAdapterError`."""
         self._residents.unpin(name)
 
+    async def forget_prefixes(self) -> None:
+        """Empty the prefix cache, so that what is measured next begins as a new engine does. Ask nothing meanwhile."""
+        await self._inference.forget_prefixes()
+
     def adapters(self) -> list[str]:
         """The names of those that questions may name, in order of arrival."""
         return self._residents.names

@@ -66,5 +66,8 @@ class Inference(Protocol):
     async def loaded(self) -> set[int]:
         """The numbers of the adapters in memory."""
 
+    async def forget_prefixes(self) -> None:
+        """Empty the prefix cache."""
+
     def stop(self) -> None:
         """End it, with its processes."""
