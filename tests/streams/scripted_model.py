@@ -38,6 +38,7 @@ class ScriptedModel:
         malformed: whether choices are.
         asked: every prompt with its adapter and priority, in order.
         taken_back: how many calls were cancelled.
+        is_open: answers wait until it is.
     """
 
     tokens_max = 4_000
@@ -49,6 +50,7 @@ class ScriptedModel:
         self.malformed = False
         self.asked: list[tuple[str, str | None, int]] = []
         self.taken_back = 0
+        self.is_open = True
 
     def count_tokens(self, text: str) -> int:
         return len(text) // 4
@@ -82,6 +84,8 @@ class ScriptedModel:
             raise QuestionRejected("the prompt is too long")
         dice = said(prompt, adapter)
         try:
+            while not self.is_open:
+                await asyncio.sleep(0.01)
             await asyncio.sleep(random.Random(prompt).uniform(*self.delay_s))
         except asyncio.CancelledError:
             self.taken_back += 1

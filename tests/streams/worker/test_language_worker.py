@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -288,8 +289,9 @@ def test_who_is_late_is_answered_from_the_numbers_in_time(
 def test_a_full_model_makes_queries_wait_in_kafka_and_none_is_lost(
     folded: Settings, receipts: dict[str, list[Receipt]]
 ) -> None:
-    """Room for 8 prompts and 60 queries: all are answered by the model, the most urgent of those read first."""
+    """Room for 8 prompts and 100 queries: few are read, the rest wait, and then all are answered by the model."""
     model = ScriptedModel((0.02, 0.06))
+    model.is_open = False
     host = ScriptedHost(model)
     narrow = folded.model_copy(
         update={"worker_in_flight_max": 8, "worker_batch_max": 12, "worker_busy_ms": 600_000}
@@ -297,15 +299,27 @@ def test_a_full_model_makes_queries_wait_in_kafka_and_none_is_lost(
     asked = [
         query(customer, mine[-1].second, query_id=f"full-{customer}-{n}", candidates=["a"], priority=n)
         for customer, mine in sorted(receipts.items())[:10]
-        for n in range(6)
+        for n in range(10)
     ]
+    ids = {each.query_id for each in asked}
     with working(narrow, host) as telemetry:
         publish_queries(narrow, asked)
-        found = wait_for_predictions(narrow, [each.query_id for each in asked])
+
+        def is_full() -> bool:
+            counts = telemetry.snapshot()
+            return counts["twins_worker_in_flight"] == 8 and counts["twins_worker_lag"] > 0
+
+        eventually(is_full, "the model to be full and queries to be left in Kafka")
+        for _ in range(20):  # it stays so: what is read is a batch more than there is room for
+            time.sleep(0.05)
+            assert telemetry.snapshot()["twins_worker_lag"] + 8 + 2 * 12 >= len(asked)
+        assert not ids & prediction_ids(narrow)
+        model.is_open = True
+        found = wait_for_predictions(narrow, ids)
         eventually(lambda: telemetry.snapshot()["twins_worker_in_flight"] == 0, "nobody in flight")
     host.close()
     assert {p.decider for p in found.values()} == {"vllm"}
-    assert {priority for _, _, priority in model.asked} == set(range(6))
+    assert {priority for _, _, priority in model.asked} == set(range(10))
 
 
 def test_who_finds_no_room_for_too_long_is_answered_from_the_numbers(
