@@ -27,7 +27,7 @@ from streams.telemetry import running_processes
 from streams.topic_admin import apply_topics
 from streams.vllm_python import vllm_python
 
-UP_DECIDERS = ("evidence", "vllm")
+DECIDERS = ("evidence", "vllm", "openai")
 LOOK_EVERY_S = 1.0
 LINE_EVERY_S = 10.0
 ANSWER_TIMEOUT_S = 3.0
@@ -45,7 +45,9 @@ def up(
     ] = None,
     decider: Annotated[
         str | None,
-        typer.Option(help="Who answers: evidence, or vllm with evidence in its stead. Default: the setting."),
+        typer.Option(
+            help="Who answers: evidence; vllm or openai, with evidence in its stead. Default: the setting."
+        ),
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="A line now and then, no live view.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object now and then.")] = False,
@@ -103,8 +105,8 @@ def with_decider(settings: Settings, name: str | None) -> Settings:
     """The settings with this decider; as they are for None. Raises `UsageError` if there is no such decider."""
     if name is None:
         return settings
-    if name not in UP_DECIDERS:
-        raise UsageError(f"--decider {name}: there are {', '.join(UP_DECIDERS)}")
+    if name not in DECIDERS:
+        raise UsageError(f"--decider {name}: there are {', '.join(DECIDERS)}")
     return settings.model_copy(update={"decider": name})
 
 

@@ -26,8 +26,8 @@ def hosted(settings: Settings, member: str, telemetry: Telemetry) -> ModelHost |
             return None
         case "vllm":
             return _vllm(settings, member, telemetry)
-        case _:
-            raise UsageError(f"{variable('decider')}: a worker cannot use {settings.decider} yet")
+        case "openai":
+            return _openai(settings)
 
 
 def base_buckets(settings: Settings) -> Buckets:
@@ -67,6 +67,16 @@ def engine_settings(settings: Settings, member: str) -> "EngineSettings":
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _openai(settings: Settings) -> ModelHost:
+    from trainer.deciders.openai.host import OpenAIHost
+    from trainer.deciders.openai.settings import OpenAISettings
+
+    try:
+        return OpenAIHost(OpenAISettings.of(settings))
+    except ValueError as error:
+        raise UsageError(f"{variable('decider')} openai: {error}") from None
 
 
 def _vllm(settings: Settings, member: str, telemetry: Telemetry) -> ModelHost:

@@ -72,7 +72,7 @@ def test_up_says_so_before_it_starts_anything(settings: Settings) -> None:
     assert "make setup-vllm" in done.stderr
     done = twins(settings, "up", "--decider", "oracle")
     assert done.returncode == 2
-    assert "there are evidence, vllm" in done.stderr
+    assert "there are evidence, vllm, openai" in done.stderr
 
 
 def test_ask_runs_itself_in_it(settings: Settings) -> None:
@@ -88,4 +88,4 @@ def test_a_worker_without_vllm_says_where_to_run_it(settings: Settings) -> None:
     assert "make setup-vllm" in done.stderr
     done = twins(settings.model_copy(update={"decider": "openai"}), "run", "worker")
     assert done.returncode == 2
-    assert "TWINS_DECIDER" in done.stderr
+    assert "openai_url is not set" in done.stderr

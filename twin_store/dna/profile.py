@@ -1,6 +1,7 @@
 """A twin as its published profile: the Shopping-DNA with names (LBM, section 3.2)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from twin_store.dna.twin import Twin
 from twin_store.key_index import KeyIndex
 from twin_store.messages.codec import SECONDS_PER_DAY, instant_of, minor_digits
 from twin_store.messages.decisions import SourceOffset
-from twin_store.messages.profiles import Profile
+from twin_store.messages.profiles import Profile, ShoppingDna
 from twin_store.messages.wire import struct_for
 from twin_store.symbols import visit_parts
 
@@ -23,6 +24,7 @@ LIFE_STAGE_KEYS = ("life_stage", "household_comp", "age")
 
 NO_OFFSETS = msgspec.Raw(b"[]")
 _Profile, _Offset = struct_for(Profile), struct_for(SourceOffset)
+_read_dna = msgspec.json.Decoder(struct_for(ShoppingDna)).decode
 
 
 class ProductNames:
@@ -75,7 +77,7 @@ class ProfileWriter:
     def dna(self, twin: Twin, names: ProductNames, symbols: Mapping[int, str]) -> Any:
         """The profile's `dna` alone, as a struct with the fields of `ShoppingDna`."""
         about = msgspec.json.decode(twin.about) if twin.about else {}
-        return self._dna(twin, names, symbols, about.get("demographics", {}))
+        return _read_dna(self._dna(twin, names, symbols, about.get("demographics", {})))
 
     def _dna(
         self, twin: Twin, names: ProductNames, symbols: Mapping[int, str], demographics: dict[str, str]
