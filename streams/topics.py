@@ -6,6 +6,7 @@ from typing import Literal
 
 from twin_store.messages import (
     AdapterRelease,
+    AdapterState,
     Ask,
     CatalogItem,
     Click,
@@ -283,15 +284,37 @@ ADAPTERS = Topic(
     "segment",
     AdapterRelease,
     "trainer",
-    ("worker",),
+    ("worker", "ops"),
     cleanup="compact",
     partitions=1,
-    description="The decider version that serves each segment. Declared, not used yet.",
+    description="The adapters that serve each segment; a null value takes them out of service.",
+)
+ADAPTER_STATES = Topic(
+    "twins.adapter-states",
+    "report_id",
+    AdapterState,
+    "worker",
+    ("trainer", "ops"),
+    # By worker, segment and version: the last word on each, and not for ever.
+    cleanup="compact,delete",
+    retention_ms=400 * DAY_MS,
+    partitions=1,
+    description="What each worker did with a released adapter: loaded, refused and why, or retired.",
+)
+SHADOWS = Topic(
+    "twins.shadow-predictions",
+    "customer_id",
+    Prediction,
+    "worker",
+    ("analytics",),
+    retention_ms=90 * DAY_MS,
+    description="What adapters on trial would have answered. Nothing acts on them.",
 )
 
 TOPICS: tuple[Topic, ...] = (
     TRANSACTIONS, CLICKSTREAM, CATALOG, PROMOTIONS, CUSTOMERS, PROFILES, STATE, TRANSFERS, PRODUCT_DELTAS,
     PRODUCTS, VECTORS, REQUESTS, ASKS, PLANNER_STATE, QUERIES, PREDICTIONS, WORKER_STATE, OUTCOMES,
     SETTLER_STATE, ERASURE, LATE, DEAD_LETTERS, DRIFT, ADAPTERS,
+    ADAPTER_STATES, SHADOWS,
 )  # fmt: skip
 TOPIC_BY_NAME: Mapping[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -1,7 +1,16 @@
 """Every message of the system, typed once. See `events`, `decisions`, `profiles` and `control`."""
 
 from twin_store.messages.base import Message
-from twin_store.messages.control import AdapterRelease, DeadLetter, DriftTrip, OriginHeader, Transfer
+from twin_store.messages.control import (
+    AdapterRelease,
+    AdapterState,
+    AdapterVersion,
+    Challenger,
+    DeadLetter,
+    DriftTrip,
+    OriginHeader,
+    Transfer,
+)
 from twin_store.messages.decisions import (
     Ask,
     Environment,
@@ -30,8 +39,11 @@ from twin_store.messages.profiles import ProductStatistics, ProductVector, Profi
 
 __all__ = [
     "AdapterRelease",
+    "AdapterState",
+    "AdapterVersion",
     "Ask",
     "CatalogItem",
+    "Challenger",
     "Click",
     "Customer",
     "DeadLetter",

@@ -4,7 +4,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from twin_store.messages.base import Identifier, Instant, Message, Part
+from twin_store.messages.base import Identifier, Instant, Message, Part, Text, Version
+
+Decider = Literal["evidence", "vllm", "openai"]
+AdapterName = Annotated[str, Field(min_length=1, max_length=400)]
 
 
 class OriginHeader(Part):
@@ -71,15 +74,80 @@ class DriftTrip(Message):
     samples: Annotated[int, Field(ge=0)]
 
 
-class AdapterRelease(Message):
-    """The decider version that serves a segment. Topic `twins.adapters`, compacted, keyed by segment."""
+class AdapterVersion(Part):
+    """One immutable version of an adapter, and where it lies.
 
-    event_type: ClassVar[str] = "twins.adapter_release"
+    `name` is what the model calls it, `location` any fsspec URL of its folder, empty where only the model has it, `sha256`
+    the hash of its manifest and through that of every file, `calibration` that of its calibration.
+    """
 
-    segment: Identifier
-    decider: Literal["evidence", "vllm", "openai"]
-    decider_version: str
+    decider: Decider
+    decider_version: Identifier
+    name: AdapterName | None = None
     location: str
     sha256: str
     base_model: str | None = None
+    calibration: str | None = None
+
+
+class Challenger(AdapterVersion):
+    """A version on trial. `ab`: a share of the customers is answered by it; `shadow`: a share of the queries is put to
+    it too, and what it says is kept apart."""
+
+    mode: Literal["shadow", "ab"]
+    share: Annotated[float, Field(gt=0, le=1)]
+
+
+class AdapterRelease(Message):
+    """What serves a segment from now on, whole. Topic `twins.adapters`, compacted, keyed by segment.
+
+    The fields of a version that stand here are those of the champion, which answers; `previous` is what a rollback
+    returns to. `number` grows by one with every release of a segment: one that is not greater than the last says
+    nothing. `pinned` keeps champion and challenger in the model's memory. Version 1.1 added `number`, `name`,
+    `calibration`, `previous`, `challenger` and `pinned`.
+    """
+
+    event_type: ClassVar[str] = "twins.adapter_release"
+    current_version: ClassVar[str] = "1.1"
+
+    version: Version = "1.1"
+    segment: Identifier
+    number: Annotated[int, Field(ge=0)] = 0
+    decider: Decider
+    decider_version: Identifier
+    name: AdapterName | None = None
+    location: str
+    sha256: str
+    base_model: str | None = None
+    calibration: str | None = None
+    previous: AdapterVersion | None = None
+    challenger: Challenger | None = None
+    pinned: bool = False
     released_at: Instant
+
+    @property
+    def champion(self) -> AdapterVersion:
+        """The version that answers."""
+        return AdapterVersion(**{name: getattr(self, name) for name in AdapterVersion.model_fields})
+
+
+class AdapterState(Message):
+    """What a worker did with a version of a release. Topic `twins.adapter-states`, keyed by `report_id`.
+
+    `loaded`: its model has it and questions go to it, as `role` says; a `previous` one answers because the champion was
+    refused. `refused`: `reason` says why in a word and `detail` in a sentence, and what answered before goes on.
+    `retired`: its last questions are answered and it is out of the model.
+    """
+
+    event_type: ClassVar[str] = "twins.adapter_state"
+
+    report_id: AdapterName
+    worker: Identifier
+    segment: Identifier
+    number: Annotated[int, Field(ge=0)]
+    decider_version: Identifier
+    role: Literal["champion", "previous", "challenger"] | None = None
+    status: Literal["loaded", "refused", "retired"]
+    reason: str | None = None
+    detail: Text | None = None
+    reported_at: Instant
