@@ -4,6 +4,7 @@ All take truths 0/1 [n], probabilities [n], and weights [n] or None.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -72,13 +73,66 @@ def interval(
     seed: int = 0,
 ) -> tuple[float, float]:
     """A 95 % bootstrap interval of a measure; whole groups (cases, customers) are drawn, not rows."""
-    names, member = np.unique(groups, return_inverse=True)
-    rows = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
+    drawn = _Draws(groups)
     generator = np.random.default_rng(seed)
     found = []
     for _ in range(BOOTSTRAP_ROUNDS):
-        drawn = np.concatenate([rows[g] for g in generator.integers(len(names), size=len(names))])
-        found.append(measure(truths[drawn], probabilities[drawn]))
+        rows = drawn.rows(generator)
+        found.append(measure(truths[rows], probabilities[rows]))
+    return _middle(found)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Probabilities [n] with their truths [n] and the group of each [n], such as its customer."""
+
+    truths: np.ndarray
+    probabilities: np.ndarray
+    groups: np.ndarray
+
+
+def difference_interval(
+    measure: Callable[[np.ndarray, np.ndarray], float],
+    first: Scored,
+    second: Scored,
+    is_paired: bool,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """A 95 % bootstrap interval of how much greater a measure is for `second`, NaN where there is none.
+
+    `is_paired`: both are about the same rows in the same order. They are then drawn together, which takes out what is
+    common to them; else each by itself.
+    """
+    of_first, of_second = _Draws(first.groups), _Draws(second.groups)
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(BOOTSTRAP_ROUNDS):
+        rows = of_first.rows(generator)
+        others = rows if is_paired else of_second.rows(generator)
+        found.append(
+            measure(second.truths[others], second.probabilities[others])
+            - measure(first.truths[rows], first.probabilities[rows])
+        )
+    return _middle(found)
+
+
+class _Draws:
+    """Bootstrap samples of whole groups."""
+
+    def __init__(self, groups: np.ndarray) -> None:
+        _, member = np.unique(groups, return_inverse=True)
+        self._rows = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
+
+    def rows(self, generator: np.random.Generator) -> np.ndarray:
+        """Row numbers of as many groups as there are, drawn with replacement."""
+        drawn = generator.integers(len(self._rows), size=len(self._rows))
+        return np.concatenate([self._rows[group] for group in drawn])
+
+
+def _middle(found: list[float]) -> tuple[float, float]:
+    """95 % of them, without those that are NaN; NaN if all are."""
+    if np.isnan(found).all():
+        return float("nan"), float("nan")
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return float(low), float(high)
 

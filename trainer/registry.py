@@ -48,15 +48,18 @@ class Registry:
         metrics: dict[str, Any],
         settings: dict[str, Any],
     ) -> Manifest:
-        """Store a version and make it the current one. The same files give the same version again.
+        """Store a version and make it the current one. The same files give the same version again, as it stands.
 
         The manifest is written after the files and the pointer last, so a crash leaves nothing half-visible.
         """
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
         digest = hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:12]
         version = f"{until[:10]}-{digest}"
-        manifest = Manifest(decider, version, created_at, until, hashes, metrics, settings)
         folder = f"{self._root}/{decider}/{version}"
+        if self._fs.exists(f"{folder}/{MANIFEST}"):  # releases name it by its hash, so it is not written anew
+            self.make_current(decider, version)
+            return self.manifest(decider, version)
+        manifest = Manifest(decider, version, created_at, until, hashes, metrics, settings)
         self._fs.makedirs(folder, exist_ok=True)
         for name, content in files.items():
             self._fs.pipe_file(f"{folder}/{name}", content)

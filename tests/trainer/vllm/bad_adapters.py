@@ -12,6 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from tests.trainer.vllm.made_adapters import Weights, reseal
+from trainer.deciders.language.served import BUCKETS, CALIBRATION
 from trainer.deciders.vllm.adapters import BASE_SHA256, CONFIG, WEIGHTS
 from trainer.deciders.vllm.canaries import FILE
 from trainer.deciders.vllm.errors import Reason
@@ -76,6 +77,14 @@ def _extra(name: str, sealed: bool) -> Spoil:
         (folder / name).write_bytes(b"")
         if sealed:
             reseal(folder)
+
+    return spoil
+
+
+def _with_file(name: str, content: bytes) -> Spoil:
+    def spoil(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+        reseal(folder)
 
     return spoil
 
@@ -173,4 +182,10 @@ BAD: dict[str, tuple[Spoil, Reason]] = {
         _content(FILE, lambda old: json.dumps(json.loads(old) | {"tolerance": 1.0}).encode()),
         Reason.CANARIES,
     ),
+    "a calibration that is none": (_with_file(CALIBRATION, b'{"kinds": {}}'), Reason.CALIBRATION),
+    "a calibration of no known kind": (
+        _with_file(CALIBRATION, b'{"format": 1, "kinds": {"mood": {"curve": {}}}}'),
+        Reason.CALIBRATION,
+    ),
+    "buckets that are no JSON": (_with_file(BUCKETS, b"[1, 2"), Reason.CALIBRATION),
 }

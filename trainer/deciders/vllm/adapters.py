@@ -8,12 +8,13 @@ skips rows of embeddings in silence, and skips weights of layers that the base d
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
 from trainer.base_model import BaseModel, file_sha256
+from trainer.deciders.language.served import BUCKETS, CALIBRATION, ServedAdapter
 from trainer.deciders.vllm.adapter_config import check_config
 from trainer.deciders.vllm.adapter_weights import check_weights
 from trainer.deciders.vllm.canaries import FILE as CANARIES
@@ -39,6 +40,8 @@ class Adapter:
         sha256: of its manifest, and through that of every file.
         rank: the largest of its modules.
         canaries: what it must say once it is loaded.
+        base_model: the name of the base that it says it was trained on.
+        files: the hash of each file, by name.
     """
 
     name: str
@@ -46,23 +49,24 @@ class Adapter:
     sha256: str
     rank: int
     canaries: Canaries
+    base_model: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_adapter(
-    folder: Path, base: BaseModel, rank_max: int, allowed: Collection[str], sha256: str | None = None
+    folder: Path, base: BaseModel | None, rank_max: int, allowed: Collection[str], sha256: str | None = None
 ) -> Adapter:
     """The adapter in a folder, if everything about it is in order. Loads no weights.
 
-    `sha256` is what its release says of the manifest, if it was released.
+    `sha256` is what its release says of the manifest, if it was released. Without a base all but what fits only one
+    base or another is checked.
 
     Raises:
         AdapterError: with the first reason against it.
     """
-    manifest, found_sha256 = _manifest(folder)
-    if sha256 is not None and sha256 != found_sha256:
-        raise AdapterError(Reason.HASH, f"the manifest's hash is {found_sha256}, the release says {sha256}")
+    manifest, found_sha256 = _manifest(folder, sha256)
     _check_files(folder, manifest)
-    if manifest.settings.get(BASE_SHA256) != base.sha256:
+    if base is not None and manifest.settings.get(BASE_SHA256) != base.sha256:
         trained_on = f"{manifest.settings.get(BASE_NAME)} ({manifest.settings.get(BASE_SHA256)})"
         raise AdapterError(Reason.BASE, f"trained on {trained_on}; {base.name} ({base.sha256}) is served")
     rank = check_config(_read_config(folder / CONFIG), rank_max, allowed)
@@ -70,12 +74,36 @@ def check_adapter(
         tensors = read_contents(folder / WEIGHTS)
     except TensorFileError as error:
         raise AdapterError(Reason.TRUNCATED, str(error)) from None
-    check_weights(tensors, base, rank, allowed)
+    if base is not None:
+        check_weights(tensors, base, rank, allowed)
     try:
         canaries = Canaries.from_json((folder / CANARIES).read_bytes())
     except ValueError as error:
         raise AdapterError(Reason.CANARIES, str(error)) from None
-    return Adapter(f"{manifest.decider}/{manifest.version}", folder, found_sha256, rank, canaries)
+    read_served(folder, "", found_sha256)
+    base_model = manifest.settings.get(BASE_NAME)
+    return Adapter(_name(manifest), folder, found_sha256, rank, canaries, base_model, manifest.files)
+
+
+def read_served(folder: Path, segment: str, sha256: str | None = None) -> ServedAdapter:
+    """What questions need to know of the adapter in a folder: its name, and how to calibrate what it says.
+
+    Raises:
+        AdapterError: its manifest or one of these files is not in order.
+    """
+    manifest, _ = _manifest(folder, sha256)
+    found = {}
+    for name in {CALIBRATION, BUCKETS} & set(manifest.files):
+        try:
+            found[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise AdapterError(Reason.FILES, str(error)) from None
+        if hashlib.sha256(found[name]).hexdigest() != manifest.files[name]:
+            raise AdapterError(Reason.HASH, f"{name} is not the file that the manifest names")
+    try:
+        return ServedAdapter.of_files(segment, _name(manifest), manifest.version, found)
+    except ValueError as error:
+        raise AdapterError(Reason.CALIBRATION, str(error)) from None
 
 
 def checked_copy(folder: Path, copies: Path, check: Callable[[Path], Adapter]) -> Adapter:
@@ -87,7 +115,7 @@ def checked_copy(folder: Path, copies: Path, check: Callable[[Path], Adapter]) -
     Raises:
         AdapterError: by `check`, or because there is nothing to copy.
     """
-    _, sha256 = _manifest(folder)
+    _, sha256 = _manifest(folder, None)
     copy = copies / sha256[:_COPY_DIGITS]
     if copy.is_dir():
         return check(copy)
@@ -106,7 +134,12 @@ def checked_copy(folder: Path, copies: Path, check: Callable[[Path], Adapter]) -
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _manifest(folder: Path) -> tuple[Manifest, str]:
+def _name(manifest: Manifest) -> str:
+    return f"{manifest.decider}/{manifest.version}"
+
+
+def _manifest(folder: Path, sha256: str | None) -> tuple[Manifest, str]:
+    """The manifest with its hash, which must be `sha256` if that is known."""
     try:
         content = (folder / MANIFEST).read_bytes()
         manifest = Manifest(**json.loads(content))
@@ -114,7 +147,10 @@ def _manifest(folder: Path) -> tuple[Manifest, str]:
         raise AdapterError(Reason.MANIFEST, f"{folder} has no manifest that can be read: {error}") from None
     if not (isinstance(manifest.files, dict) and isinstance(manifest.settings, dict) and _is_plain(manifest)):
         raise AdapterError(Reason.MANIFEST, f"the manifest of {folder} is not one of an adapter")
-    return manifest, hashlib.sha256(content).hexdigest()
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and sha256 != found:
+        raise AdapterError(Reason.HASH, f"the manifest's hash is {found}, the release says {sha256}")
+    return manifest, found
 
 
 def _is_plain(manifest: Manifest) -> bool:

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     MODULE = "module"  # changes a module that the base lacks or that must not be adapted
     SHAPE = "shape"  # does not fit the base's matrix, or half of a pair is missing
     CANARIES = "canaries"  # no canary prompts, or ones that the base would pass too
+    CALIBRATION = "calibration"  # its calibration or its buckets cannot be read
     CANARY = "canary"  # loaded, and did not answer as its trainer heard it
     NAME = "name"  # an adapter of this name is there with other content
     ENGINE = "engine"  # the engine would not load it
