@@ -36,6 +36,7 @@ class Swaps:
         self._routing = routing
         self._reporter = reporter
         self._there: dict[str, ServedAdapter] = {}
+        self._hashes: dict[str, str] = {}  # of those
         self._seated: dict[str, tuple[_Seated, ...]] = {}
         self._leaving: dict[tuple[str, str], _Seated] = {}
         self._pinned: set[str] = set()
@@ -109,11 +110,18 @@ class Swaps:
     def _load(self, segment: str, version: AdapterVersion) -> str:
         name = name_of(version, segment)
         if name in self._there:
+            if self._hashes[name] != version.sha256:
+                raise AdapterError(Reason.NAME, f"{name} is there with other content")
             return name
+        self._there[name] = self._added(segment, name, version)
+        self._hashes[name] = version.sha256
+        return name
+
+    def _added(self, segment: str, name: str, version: AdapterVersion) -> ServedAdapter:
+        """The version, once the model has it."""
         if not version.location:
             self._host.add_adapter(name, None, version.sha256)
-            self._there[name] = ServedAdapter(segment, name, version.decider_version)
-            return name
+            return ServedAdapter(segment, name, version.decider_version)
         try:
             with local_folder(version.location) as folder:
                 served = read_served(folder, segment, version.sha256)
@@ -124,8 +132,7 @@ class Swaps:
                 self._host.add_adapter(name, folder, version.sha256)
         except FileNotFoundError as error:
             raise AdapterError(Reason.FILES, str(error)) from None
-        self._there[name] = served
-        return name
+        return served
 
     def _pin(self, name: str) -> str | None:
         """Pins it; what is in the way, if anything is."""

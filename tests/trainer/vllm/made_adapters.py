@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import numpy as np
 from safetensors.numpy import save, save_file
 
 from trainer.base_model import BaseModel
-from trainer.deciders.vllm.adapters import BASE_NAME, BASE_SHA256, CONFIG, WEIGHTS
-from trainer.deciders.vllm.canaries import FILE, Canaries, Canary
+from trainer.calibration import Curve, Temperature
+from trainer.deciders.vllm.adapters import CONFIG, WEIGHTS
+from trainer.deciders.vllm.canaries import Canaries, Canary
 from trainer.deciders.vllm.settings import ADAPTABLE
+from trainer.publish_adapter import publish_adapter
 from trainer.registry import MANIFEST, Registry
+from twin_store.messages.decisions import QuestionKind
 
-UNTIL = "2024-01-01T00:00:00Z"
+UNTIL = datetime(2024, 1, 1, tzinfo=UTC)
 A_CANARY = Canaries((Canary((1, 2, 3), 0.5),))
 Weights = dict[str, np.ndarray]
 
@@ -28,6 +32,7 @@ class Made:
     weights: dict[str, tuple[np.ndarray, np.ndarray]]
     canaries: Canaries = A_CANARY
     config: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[QuestionKind, Curve | Temperature] | None = None
 
     @property
     def rank(self) -> int:
@@ -42,8 +47,8 @@ class Made:
             found[f"base_model.model.{module}.lora_B.weight"] = np.ascontiguousarray(b, np.float32)
         return found
 
-    def files(self) -> dict[str, bytes]:
-        """What is published. The scale of the weights is 1."""
+    def peft(self) -> dict[str, bytes]:
+        """The files that PEFT would leave. The scale of the weights is 1."""
         config = {
             "peft_type": "LORA",
             "r": self.rank,
@@ -54,19 +59,21 @@ class Made:
         return {
             CONFIG: json.dumps(config | self.config).encode(),
             WEIGHTS: save(self.tensors(), metadata={"format": "pt"}),
-            FILE: self.canaries.to_json(),
         }
 
     def publish(self, models: Path, segment: str, base: BaseModel) -> Path:
         """The folder of the published version."""
-        return publish(models, segment, base, self.files())
-
-
-def publish(models: Path, segment: str, base: BaseModel, files: dict[str, bytes]) -> Path:
-    """The folder of a version with these files."""
-    settings = {BASE_NAME: base.name, BASE_SHA256: base.sha256}
-    manifest = Registry(str(models)).publish(f"vllm/{segment}", UNTIL, UNTIL, files, {}, settings)
-    return models / manifest.decider / manifest.version
+        manifest = publish_adapter(
+            Registry(str(models)),
+            segment,
+            base,
+            self.peft(),
+            self.canaries,
+            until=UNTIL,
+            created_at=UNTIL,
+            calibration=self.calibration,
+        )
+        return models / manifest.decider / manifest.version
 
 
 def random_adapter(base: BaseModel, rank: int, size: float, seed: int) -> Made:
