@@ -22,7 +22,7 @@ from streams.topics import ADAPTER_STATES, ADAPTERS
 from tests.streams.adapters.released import version_in
 from tests.streams.running import eventually
 from tests.trainer.vllm.bad_adapters import BAD, spoilt
-from tests.trainer.vllm.made_adapters import Made
+from tests.trainer.vllm.made_adapters import Made, random_adapter
 from tests.trainer.vllm.shop_model import prompts, speaks_a_letter
 from trainer.base_model import BaseModel
 from trainer.deciders.vllm.adapter_host import VllmAdapters
@@ -190,6 +190,7 @@ def _wait_for(service: AdapterService, segment: str, version: str) -> None:
 def test_bad_adapters_on_the_topic_are_refused_and_stop_nothing(
     engine: EngineThread,
     letters: list[Made],
+    expecting: Callable[[Made], Made],
     shop: Settings,
     shop_base: BaseModel,
     models: Path,
@@ -198,13 +199,14 @@ def test_bad_adapters_on_the_topic_are_refused_and_stop_nothing(
 ) -> None:
     good = letters[0].publish(models, "bad-by-topic", shop_base)
     other = letters[1].publish(models, "bad-by-topic", shop_base)
+    whole = expecting(random_adapter(shop_base, 4, 0.1, seed=43)).publish(models, "bad-by-topic", shop_base)
     heard_by_trainer = letters[2].canaries.prompts
     off = replace(heard_by_trainer[0], p_yes=abs(heard_by_trainer[0].p_yes - 0.5))
     misheard = replace(letters[2], canaries=Canaries((off, *heard_by_trainer[1:])))
     nothing = replace(
         letters[3], weights={module: (a * 0, b) for module, (a, b) in letters[3].weights.items()}
     )
-    bad = {name: (spoilt(other, tmp_path, name), other, reason) for name, (_, reason) in BAD.items()}
+    bad = {name: (spoilt(whole, tmp_path, name), whole, reason) for name, (_, reason) in BAD.items()}
     for name, made in (("misheard", misheard), ("nothing", nothing)):
         folder = made.publish(models, "bad-by-topic", shop_base)
         bad[name] = (folder, folder, Reason.CANARY)
