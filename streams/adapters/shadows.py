@@ -12,7 +12,7 @@ from streams.kafka import Publisher
 from streams.settings import Settings
 from streams.topics import SHADOWS
 from twin_store.messages import Prediction
-from twin_store.messages.codec import headers_for
+from twin_store.messages.codec import shared_headers
 
 SOURCE = "/twins/shadow"
 _log = logging.getLogger(__name__)
@@ -28,11 +28,11 @@ class Shadows:
     def __init__(self, settings: Settings) -> None:
         self._publisher = Publisher(settings)
 
-    def publish(self, prediction: Prediction) -> None:
-        """Hand one over; it is on its way. A failure is logged."""
-        headers = headers_for(prediction, SOURCE, datetime.now(UTC))
+    def publish(self, customer_id: str, query_id: str, prediction: bytes) -> None:
+        """Hand over a `Prediction` as it goes on the wire; it is on its way. A failure is logged."""
+        headers = [*shared_headers(Prediction, SOURCE, datetime.now(UTC)), ("ce_id", query_id.encode())]
         try:
-            self._publisher.publish(SHADOWS, prediction.customer_id.encode(), prediction.to_wire(), headers)
+            self._publisher.publish(SHADOWS, customer_id.encode(), prediction, headers)
         except (TwinsError, KafkaException) as error:
             _log.warning("a shadow's answer is lost: %s", error)
 

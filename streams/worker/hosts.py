@@ -7,6 +7,7 @@ from streams.errors import UsageError
 from streams.settings import Settings, variable
 from streams.telemetry import Telemetry
 from streams.vllm_python import has_vllm
+from trainer.deciders.language.adapter_host import AdapterHost
 from trainer.deciders.language.host import ModelHost
 from trainer.deciders.language.served import BUCKETS, NO_BUCKETS
 from twin_store.prompts import Buckets, BucketsError
@@ -28,6 +29,14 @@ def hosted(settings: Settings, member: str, telemetry: Telemetry) -> ModelHost |
             return _vllm(settings, member, telemetry)
         case "openai":
             return _openai(settings)
+
+
+def adapters_of(host: ModelHost) -> AdapterHost | None:
+    """Who takes adapters in for this model, None where nobody does."""
+    from trainer.deciders.vllm.adapter_host import VllmAdapters
+    from trainer.deciders.vllm.host import EngineHost
+
+    return VllmAdapters(lambda: host.engine) if isinstance(host, EngineHost) else None
 
 
 def base_buckets(settings: Settings) -> Buckets:

@@ -15,6 +15,7 @@ from streams.worker.answers import Author, answered, expired
 from streams.worker.deciding import Asked, joined
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.pool import LATE, Flight, Pool
+from streams.worker.shadow_side import ShadowSide
 from trainer.deciders.base import Decision, Refusal
 from trainer.deciders.language.decider import LanguageDecider, Prepared
 from trainer.deciders.language.host import ModelHost
@@ -56,6 +57,7 @@ class LanguageSide:
         pool: Pool,
         metrics: WorkerMetrics,
         soft_deadline_s: float,
+        shadow: ShadowSide | None = None,
     ) -> None:
         """`decider_of` makes the decider over a model: once for each that comes up."""
         self._host = host
@@ -63,6 +65,7 @@ class LanguageSide:
         self._pool = pool
         self._metrics = metrics
         self._soft_s = soft_deadline_s
+        self._shadow = shadow
         self._model: LanguageModel | None = None
         self._decider: LanguageDecider | None = None
         self._malformed = 0
@@ -73,8 +76,10 @@ class LanguageSide:
         return self._pool
 
     def look(self) -> None:
-        """See whether the model is up; call it now and then, busy or not."""
+        """See whether the model is up, and what versions on trial said; call it now and then, busy or not."""
         self._current()
+        if self._shadow is not None:
+            self._shadow.land()
 
     @property
     def is_away(self) -> bool:
@@ -158,6 +163,8 @@ class LanguageSide:
             degraded.append((asked, self._lack(error)))
             return
         self._metrics.asked.labels(prepared.segment, prepared.adapter or "base").inc(len(prepared.prompts))
+        if self._shadow is not None:
+            self._shadow.consider(asked, prepared.segment)
 
     def _prediction(self, asked: Asked, decision: Decision) -> Any:
         assert decision.told is not None, "a language model's answer says what it rests on"

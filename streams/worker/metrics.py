@@ -32,6 +32,9 @@ class WorkerMetrics:
         self.lacks = telemetry.counter(
             "degraded_by", "Queries that the language model did not answer, by why", ["reason"]
         )
+        self.shadows = telemetry.counter(
+            "shadows", "Queries for a version on trial, by what became of them", ["result"]
+        )
         self.malformed = telemetry.counter("malformed", "Answers that were not in the form asked for")
         self._by_numbers = telemetry.gauge(
             "degraded_share", f"Of the last {SHARE_OF:,} answers, those that the language model did not give"

@@ -2,7 +2,11 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 
+from streams.adapters.routing import Routing
+from streams.adapters.service import AdapterService
+from streams.adapters.shadows import Shadows
 from streams.lane import Lane
 from streams.live_products import LiveProducts
 from streams.settings import Settings
@@ -10,11 +14,12 @@ from streams.telemetry import Telemetry
 from streams.topics import QUERIES, STATE
 from streams.updater.names import LiveNames
 from streams.worker.handler import Worker
-from streams.worker.hosts import base_buckets, hosted
+from streams.worker.hosts import adapters_of, base_buckets, hosted
 from streams.worker.language import LanguageSide
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
 from streams.worker.pool import Pool
+from streams.worker.shadow_side import ShadowSide
 from trainer.deciders.language.decider import LanguageDecider
 from trainer.deciders.language.host import ModelHost
 from trainer.deciders.language.model import LanguageModel
@@ -37,7 +42,7 @@ def run(
 
     Args:
         host: where the language model lives, which the caller closes; None for that of the settings, if there is one.
-        router: which adapter serves whom; None for the base alone.
+        router: which adapter serves whom; None for those that are released, where the host takes any.
 
     Raises:
         TwinsError: the topics cannot be read, or another process has this member's name.
@@ -53,7 +58,8 @@ def run(
         language, names = None, None
         if host is not None:
             names = stack.enter_context(contextlib.closing(LiveNames(settings)))
-            language = language_side(settings, host, router or base_alone, products, names, model, metrics)
+            router = router or released(stack, settings, host, member)
+            language = language_side(stack, settings, host, router, products, names, model, metrics)
         worker = Worker(settings, f"{NAME}-{member}", products, model, metrics, language)
 
         def alive() -> None:
@@ -90,7 +96,18 @@ def base_alone(_segment: str, _customer_id: str) -> ServedAdapter | None:
     return None
 
 
+def released(stack: contextlib.ExitStack, settings: Settings, host: ModelHost, member: str) -> Router:
+    """The router of the adapters that are released, followed from now on; of the base where the host takes none."""
+    adapters = adapters_of(host)
+    if adapters is None:
+        return base_alone
+    service = AdapterService(settings, adapters, f"{NAME}-{member}")
+    stack.callback(service.close)
+    return service.routing
+
+
 def language_side(
+    stack: contextlib.ExitStack,
     settings: Settings,
     host: ModelHost,
     router: Router,
@@ -102,9 +119,14 @@ def language_side(
     """The worker's side of a language model."""
     scenes = SceneMaker(products.products, load_definitions(), current.reader, names.current)
 
-    def decider_of(model: LanguageModel) -> LanguageDecider:
-        return LanguageDecider(host.name, host.version, model, scenes, router, buckets)
+    def deciders(to: Router) -> Callable[[LanguageModel], LanguageDecider]:
+        return lambda model: LanguageDecider(host.name, host.version, model, scenes, to, buckets)
 
     buckets = base_buckets(settings)
     pool = Pool(host, settings.worker_in_flight_max, settings.worker_linger_ms / 1000)
-    return LanguageSide(host, decider_of, pool, metrics, settings.worker_soft_deadline_ms / 1000)
+    shadow = None
+    if isinstance(router, Routing):
+        shadows = stack.enter_context(contextlib.closing(Shadows(settings)))
+        shadow = ShadowSide(host, deciders(router.challenger), router, shadows, metrics)
+    soft_s = settings.worker_soft_deadline_ms / 1000
+    return LanguageSide(host, deciders(router), pool, metrics, soft_s, shadow)

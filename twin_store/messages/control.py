@@ -77,8 +77,8 @@ class DriftTrip(Message):
 class AdapterVersion(Part):
     """One immutable version of an adapter, and where it lies.
 
-    `name` is what the model calls it, `location` any fsspec URL of its folder, empty where only the model has it, `sha256`
-    the hash of its manifest and through that of every file, `calibration` that of its calibration.
+    `name` is what the model calls it, `location` any fsspec URL of its folder, empty where only the model has it,
+    `sha256` the hash of its manifest and through that of every file, `calibration` that of its calibration.
     """
 
     decider: Decider

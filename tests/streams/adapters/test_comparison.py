@@ -113,12 +113,15 @@ def test_a_shadow_is_judged_on_the_queries_that_both_answered(shop: Settings) ->
     answers[8] = prediction(8, None, [0.0, 0.0], decider="evidence", degraded_reason="the engine was down")
     answers[9] = prediction(9, CHAMPION, [], status="expired")
     story.publish(answers, outcomes)
-    shadows = Shadows(shop)
+    said = []
     for number, p in enumerate(story.strong):
         if number != 10:
-            shadows.publish(prediction(number, CHALLENGER, p))
-            shadows.publish(prediction(number, CHALLENGER, [1 - each for each in p]))
-            shadows.publish(prediction(number, "vllm/families/3@3", [0.5, 0.5]))
+            said.append(prediction(number, CHALLENGER, p))
+            said.append(prediction(number, CHALLENGER, [1 - each for each in p]))
+            said.append(prediction(number, "vllm/families/3@3", [0.5, 0.5]))
+    shadows = Shadows(shop)
+    for each in said:
+        shadows.publish(each.customer_id, each.query_id, each.to_wire())
     shadows.close()
 
     found = {each.kind: each for each in compare(shop, CHAMPION, CHALLENGER, "shadow")}

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from streams.adapters.routing import Routing, Trial
 from streams.broker import DevBroker
 from streams.kafka import read_to_end
 from streams.settings import Settings
@@ -21,7 +22,7 @@ from streams.sources.record import Record
 from streams.sources.schedule import publish
 from streams.telemetry import Telemetry
 from streams.topic_admin import apply_topics
-from streams.topics import CATALOG, PROFILES, TRANSACTIONS
+from streams.topics import CATALOG, PROFILES, SHADOWS, TRANSACTIONS
 from streams.updater import process as updater
 from streams.worker import process as worker
 from tests.streams.answers import Receipt, receipts_of
@@ -32,9 +33,11 @@ from tests.streams.scripted_model import TEXT, ScriptedHost, ScriptedModel
 from trainer.calibration import Curve
 from trainer.deciders.language.model import ModelUnavailable
 from trainer.deciders.language.served import Router, ServedAdapter
-from twin_store.messages import Query
+from twin_store.messages import Prediction, Query
+from twin_store.messages.codec import decode
 from twin_store.prompts import prompt_hash
 from twin_store.prompts.answers import GENERATED_MARK
+from twin_store.segments import load_definitions
 
 pytestmark = pytest.mark.broker
 CUSTOMERS = 20
@@ -133,6 +136,40 @@ def test_every_kind_is_answered_by_the_model(
     assert telemetry.snapshot()["twins_worker_degraded_share"] == 0
     masses = {p.kind: len(p.joint_mass) for p in found.values()}
     assert (masses["trip_choice"], masses["voucher_redemption"], masses["survey"]) == (2, 1, 1)
+
+
+def test_a_version_on_trial_is_heard_and_answers_nobody(
+    folded: Settings, receipts: dict[str, list[Receipt]], host: ScriptedHost
+) -> None:
+    """Half of the queries are put to it too; nothing of it is among the predictions."""
+    assert isinstance(host.model, ScriptedModel)
+    shadow = "vllm/all/v2"
+    host.model.adapters = {ADAPTER, shadow}
+    routing = Routing()
+    for segment in load_definitions().names:
+        champion, challenger = ServedAdapter(segment, ADAPTER, "v1"), ServedAdapter(segment, shadow, "v2")
+        routing.post(champion, Trial(challenger, "shadow", 0.5, "salt"))
+    asked = asked_of(receipts, "shadowed")
+
+    def shadows() -> list[Prediction]:
+        return [decode(Prediction, message.value()) for message in read_to_end(folded, SHADOWS)]
+
+    with working(folded, host, routing) as telemetry:
+        publish_queries(folded, asked)
+        found = wait_for_predictions(folded, [each.query_id for each in asked])
+        drawn = {each for each, said in found.items() if routing.is_shadowed(said.segment or "", each)}
+        eventually(lambda: len(shadows()) >= len(drawn), "what the version on trial says")
+    assert {said.adapter for said in found.values()} == {f"{ADAPTER}@v1"}
+    assert 0 < len(drawn) < len(asked)
+    heard = {said.query_id: said for said in shadows()}
+    assert set(heard) == drawn
+    assert len(shadows()) == len(drawn)
+    for query_id, said in heard.items():
+        assert (said.adapter, said.decider_version, said.status) == (f"{shadow}@v2", "v2", "answered")
+        assert said.segment == found[query_id].segment
+        assert len(said.probabilities) == len(found[query_id].probabilities)
+    assert {priority for _, adapter, priority in host.model.asked if adapter == shadow} == {0}
+    assert telemetry.snapshot()["twins_worker_degraded_share"] == 0
 
 
 def test_an_adapter_answers_with_its_calibration(

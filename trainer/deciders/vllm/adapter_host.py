@@ -1,6 +1,7 @@
 """The engine as a host of released adapters."""
 
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ from trainer.deciders.vllm.engine import VllmEngine
 from trainer.deciders.vllm.errors import AdapterError, EngineDownError, Reason, UnknownAdapterError
 from trainer.deciders.vllm.thread import EngineThread
 
+LOOK_EVERY_S = 1.0
 T = TypeVar("T")
 
 
@@ -58,7 +60,16 @@ class VllmAdapters:
         thread = self._engine()
         if thread is None:
             raise ModelUnavailable("the engine is not there")
-        try:
-            return thread.run(call(thread.engine))
-        except EngineDownError as error:
-            raise ModelUnavailable(str(error)) from None
+        future = thread.submit(call(thread.engine))
+        while True:
+            try:
+                return future.result(LOOK_EVERY_S)
+            except EngineDownError as error:
+                raise ModelUnavailable(str(error)) from None
+            except CancelledError:
+                raise ModelUnavailable("the engine was stopped") from None
+            except TimeoutError:
+                # What reaches a loop that is just ending is never run.
+                if not future.done() and self._engine() is not thread:
+                    future.cancel()
+                    raise ModelUnavailable("the engine is not there any more") from None
