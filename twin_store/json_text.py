@@ -40,6 +40,12 @@ def put(out: np.ndarray, at: int, text: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
+def put_null(out: np.ndarray, at: int) -> int:
+    """What is not known."""
+    return put(out, at, NULL)
+
+
+@njit(cache=True, nogil=True)
 def string_end(text: np.ndarray, start: int) -> int:
     """The place behind the JSON string that starts there."""
     at = start + 1
@@ -104,7 +110,7 @@ def put_rounded(out: np.ndarray, at: int, value: float, digits: int) -> int:
     Exact below 2**53 in units of the last decimal.
     """
     if np.isnan(value):
-        return put(out, at, NULL)
+        return put_null(out, at)
     scale = 10**digits
     scaled = int(np.rint(value * scale))
     if scaled < 0:
@@ -137,7 +143,7 @@ def put_day(out: np.ndarray, at: int, day: int) -> int:
 def put_instant(out: np.ndarray, at: int, second: int) -> int:
     """The UTC instant of epoch seconds as RFC 3339, in quotes; null for 0, which stands for never."""
     if second == 0:
-        return put(out, at, NULL)
+        return put_null(out, at)
     out[at] = QUOTE
     at = _put_date(out, at + 1, second // SECONDS_PER_DAY)
     of_day = second % SECONDS_PER_DAY

@@ -6,9 +6,7 @@ a crash reads them again. A tick comes every few seconds, and coalesces all that
 
 import time
 from datetime import UTC, datetime
-from typing import Any
 
-import msgspec
 import numpy as np
 import xxhash
 
@@ -22,35 +20,24 @@ from twin_store.messages.codec import (
     instant_of,
     minor_digits,
     shared_headers,
-    to_money,
-    week_of_day,
 )
-from twin_store.messages.profiles import ProductStatistics, WeekStatistics
-from twin_store.messages.wire import struct_for
+from twin_store.messages.profiles import ProductStatistics
 from twin_store.product_statistics import (
     W_DAY,
-    W_DEAL_LINES,
-    W_LINES,
     Statistics,
     bounds_of,
     combine,
     nothing,
-    price_levels,
     read_statistics,
     write_statistics,
 )
+from twin_store.product_text import StoreNames, product_texts
 from twin_store.store.base import Change, StateStore
 from twin_store.store.keys import PRODUCTS as PRODUCTS_PREFIX
 from twin_store.store.keys import products_key
-from twin_store.symbols import visit_parts
 
 TICK_S = 5.0
 SHARDS = 64
-WEEKS_PUBLISHED = 12
-STORES_PUBLISHED = 200
-
-_Product, _Week = struct_for(ProductStatistics), struct_for(WeekStatistics)
-_encode = msgspec.json.Encoder().encode
 
 
 class ProductLane:
@@ -74,6 +61,8 @@ class ProductLane:
             shards.append(statistics)
             self._symbols.update(symbols)
         self._state = combine(nothing(), shards) if shards else nothing()
+        self._stores = StoreNames()
+        self._stores.add(self._state.stores[:, 1], self._symbols)
         self._next: Statistics | None = None
         self._pending: list[Statistics] = []
         self._revision = 0
@@ -84,6 +73,7 @@ class ProductLane:
         statistics, symbols = read_statistics(block)
         self._pending.append(statistics)
         self._symbols.update(symbols)
+        self._stores.add(statistics.stores[:, 1], symbols)
         self._revision = next_offset
 
     @property
@@ -137,61 +127,34 @@ class ProductLane:
 
         Where all was taken back nothing is left, and that is to be said too.
         """
-        weekly, prices, stores = statistics.weekly, statistics.prices, statistics.stores
-        bounds = [bounds_of(table, changed) for table in (weekly, prices, stores)]
-        levels = price_levels(prices, *bounds[1])
-        raw = [table.tobytes() for table in (weekly, prices, stores)]
-        widths = [table.shape[1] * table.itemsize for table in (weekly, prices, stores)]
-        newest_monday = int(weekly[:, W_DAY].max()) if len(weekly) else FIRST_MONDAY
+        newest_monday = int(statistics.weekly[:, W_DAY].max()) if len(statistics.weekly) else FIRST_MONDAY
         as_of = instant_of((newest_monday + 6) * SECONDS_PER_DAY)
+        skus = [self._symbols[key] for key in changed.tolist()]
+        texts = product_texts(
+            statistics, changed, skus, _hashes(statistics, changed), self._stores.table(), as_of,
+            self._revision, self._digits,
+        )  # fmt: skip
         headers = shared_headers(ProductStatistics, SOURCE, datetime.now(UTC))
-        places = zip(*(column.tolist() for pair in bounds for column in pair), strict=True)
-        for key, level, (w, w_end, p, p_end, s, s_end) in zip(
-            changed.tolist(), levels.tolist(), places, strict=True
-        ):
-            digest = xxhash.xxh3_64(raw[0][w * widths[0] : w_end * widths[0]])
-            digest.update(raw[1][p * widths[1] : p_end * widths[1]])
-            digest.update(raw[2][s * widths[2] : s_end * widths[2]])
-            sku = self._symbols[key]
-            message = self._message(
-                sku, as_of, digest.hexdigest(), level, weekly[w:w_end].tolist(), stores[s:s_end].tolist()
-            )
-            event_id = f"{sku}@{self._revision}".encode()
-            outbox.send(PRODUCTS, sku.encode(), _encode(message), [*headers, ("ce_id", event_id)])
+        revision = f"@{self._revision}".encode()
+        for sku, text in zip(skus, texts, strict=True):
+            key = sku.encode()
+            outbox.send(PRODUCTS, key, text, [*headers, ("ce_id", key + revision)])
 
-    def _message(
-        self,
-        sku: str,
-        as_of: datetime,
-        content_hash: str,
-        levels: list[int],
-        weekly: list[list[int]],
-        stores: list[list[int]],
-    ) -> Any:
-        digits = self._digits
-        lines = sum([row[W_LINES] for row in weekly])
-        deal_lines = sum([row[W_DEAL_LINES] for row in weekly])
-        names = {visit_parts(self._symbols[key])[1] for _, key, count in stores if count > 0}
-        low, median, high = (None if level < 0 else to_money(level, digits) for level in levels)
-        return _Product(
-            sku=sku,
-            as_of=as_of,
-            revision=self._revision,
-            content_hash=content_hash,
-            price_p10=low,
-            price_median=median,
-            price_p90=high,
-            lines=lines,
-            deal_share=round(deal_lines / lines, 4) if lines > 0 else 0.0,
-            weeks=[
-                _Week(
-                    week=week_of_day(day),
-                    lines=n,
-                    units=units / 1000,
-                    net=to_money(net, digits),
-                    deal_lines=deals,
-                )
-                for _, day, n, units, net, deals in weekly[-WEEKS_PUBLISHED:]
-            ],
-            stores=sorted([name for name in names if name])[:STORES_PUBLISHED],
-        )
+
+def _hashes(statistics: Statistics, changed: np.ndarray) -> list[str]:
+    """The content hash of each of these products, over its rows of all tables."""
+    tables = (statistics.weekly, statistics.prices, statistics.stores)
+    raw = [table.tobytes() for table in tables]
+    widths = [table.shape[1] * table.itemsize for table in tables]
+    bounds = [
+        (column * width).tolist()
+        for table, width in zip(tables, widths, strict=True)
+        for column in bounds_of(table, changed)
+    ]
+    hashes = []
+    for w, w_end, p, p_end, s, s_end in zip(*bounds, strict=True):
+        digest = xxhash.xxh3_64(raw[0][w:w_end])
+        digest.update(raw[1][p:p_end])
+        digest.update(raw[2][s:s_end])
+        hashes.append(digest.hexdigest())
+    return hashes
