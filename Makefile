@@ -1,7 +1,7 @@
 # What people do here. `make setup` installs, everything else calls it first.
 #
 #   make demo        the whole system on real receipts, start to report, on this machine
-#   make test        set-up, lint, and every test that is not marked `long`
+#   make test        set-up, lint, and every test that is not marked `long` and needs no language model
 #   make test-vllm   the tests that need the language model's engine, in its own environment
 #   make test-long   the long forms of both: more seeds, more crashes
 #   make setup-vllm  the environment of the worker with a language model, .venv-vllm; VLLM=vllm on GPUs
@@ -27,7 +27,7 @@ PACKAGES := streams trainer twin_store
 VLLM_TESTS := tests/trainer/vllm tests/integration/test_engine_worker.py \
 	tests/integration/test_released_worker.py
 
-.PHONY: help setup setup-vllm demo test test-main test-beside test-long test-vllm bench lint docs lock
+.PHONY: help setup setup-vllm demo test test-long test-vllm bench lint docs lock
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -69,16 +69,8 @@ $(VLLM_READY): $(BIN)/uv pyproject.toml requirements/$(VLLM).txt
 demo: setup
 	$(BIN)/twins demo
 
-# Crashes and engines that start are mostly waited for, so they run beside the rest.
-test: setup setup-vllm lint
-	$(MAKE) --jobs 2 --output-sync=line test-main test-beside
-
-test-main: setup
-	$(BIN)/python -m pytest -m "not long and not vllm" --ignore tests/chaos
-
-test-beside: setup setup-vllm
-	$(BIN)/python -m pytest -m "not long and not vllm" tests/chaos
-	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not long" $(VLLM_TESTS)
+test: setup lint
+	$(BIN)/python -m pytest -m "not long and not vllm"
 
 test-vllm: setup-vllm
 	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not long" $(VLLM_TESTS)
