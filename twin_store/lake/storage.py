@@ -7,6 +7,7 @@ leaves a moment in which two writers may both believe they were first.
 
 import io
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -65,6 +66,7 @@ class Storage:
         self._root = root.rstrip("/")
         self.is_local = self._protocols() & {"file", "local"} != set()
         self._unsynced: set[Path] = set()
+        self._syncing = threading.Lock()
 
     def _protocols(self) -> set[str]:
         protocol = self._fs.protocol
@@ -185,13 +187,15 @@ class Storage:
 
     def sync(self) -> None:
         """Make the names of new local files survive a power cut; their contents were synced when written."""
-        for folder in self._unsynced:
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        self._unsynced.clear()
+        with self._syncing:  # who finds nothing to do may still have to wait for another thread that is at it
+            while self._unsynced:
+                # Taken out first: what another thread adds meanwhile is its own to sync.
+                folder = self._unsynced.pop()
+                try:
+                    _sync_folder(folder)
+                except BaseException:
+                    self._unsynced.add(folder)
+                    raise
 
     def _folders(self, path: Path) -> Iterator[Path]:
         """The folders from `path` up to the root, each of which may be new."""
@@ -199,6 +203,14 @@ class Storage:
             yield folder
             if str(folder) == self._root:
                 return
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_parquet(table: pa.Table, target: Any) -> None:
