@@ -8,17 +8,8 @@ import pytest
 
 from streams.settings import Settings
 from tests.chaos.members import Member
-from tests.chaos.progress import until_shared_by
-from tests.chaos.test_worker_kill import (
-    QUERIES_PER_S,
-    asking,
-    check,
-    kill_again_and_again,
-    until_answered,
-    with_twins,
-)
+from tests.chaos.test_worker_kill import come_and_go, kill_again_and_again, with_twins
 from tests.streams.queries import predictions
-from twin_store.messages import Query
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(400)]
 MODULE = "tests.chaos.scripted_worker"
@@ -59,15 +50,4 @@ def test_twenty_kills_with_answers_in_flight(folded: Settings, members: dict[str
 
 def test_partitions_move_with_answers_in_flight(folded: Settings, members: dict[str, Member]) -> None:
     """What is at the model of a partition that goes is taken back, and answered by who gets it."""
-    asked: list[Query] = []
-    worker, other, settler = members["worker"], members["other worker"], members["settler"]
-    settler.start()
-    worker.start()
-    with asking(folded, asked):
-        for change, owners in ((other.start, 2), (worker.kill, 1), (worker.start, 2), (other.stop, 1)):
-            until_answered(folded, QUERIES_PER_S)
-            change()
-            until_shared_by(folded, "worker", owners)
-    check(folded, asked)
-    worker.stop()
-    settler.stop()
+    come_and_go(folded, members)

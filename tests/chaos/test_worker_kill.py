@@ -180,20 +180,24 @@ def test_twenty_kills_lose_and_double_no_answer(folded: Settings, members: dict[
     kill_again_and_again(folded, members, 20)
 
 
-def test_workers_come_and_go_under_load(folded: Settings, members: dict[str, Member]) -> None:
-    """One, then two, one of them killed so that the other takes over, then two, then one."""
+def come_and_go(settings: Settings, members: dict[str, Member]) -> None:
+    """One worker, then two, one of them killed so that the other takes over, then two, then one; and the check."""
     asked: list[Query] = []
     worker, other, settler = members["worker"], members["other worker"], members["settler"]
     settler.start()
     worker.start()
-    with asking(folded, asked):
+    with asking(settings, asked):
         for change, owners in ((other.start, 2), (worker.kill, 1), (worker.start, 2), (other.stop, 1)):
-            until_answered(folded, QUERIES_PER_S)
+            until_answered(settings, QUERIES_PER_S)
             change()
-            until_shared_by(folded, "worker", owners)
-    check(folded, asked)
+            until_shared_by(settings, "worker", owners)
+    check(settings, asked)
     worker.stop()
     settler.stop()
+
+
+def test_workers_come_and_go_under_load(folded: Settings, members: dict[str, Member]) -> None:
+    come_and_go(folded, members)
 
 
 @pytest.mark.long
