@@ -8,6 +8,7 @@ one block.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -57,6 +58,41 @@ class Statistics:
     def keys(self) -> np.ndarray:
         """Its sku and visit keys, each once."""
         return np.concatenate((self.skus(), np.unique(self.stores[:, 1])))
+
+    def rows(self) -> int:
+        """Of all three tables."""
+        return len(self.weekly) + len(self.prices) + len(self.stores)
+
+    def where(self, chosen: Callable[[np.ndarray], np.ndarray]) -> "Statistics":
+        """Those of some products: `chosen` says of an array of sku keys which."""
+        return Statistics(*(table[chosen(table[:, 0])] for table in (self.weekly, self.prices, self.stores)))
+
+    def split(self, part_of: Callable[[np.ndarray], np.ndarray], parts: int) -> "list[Statistics]":
+        """Statistics by part: `part_of` gives the part of each of an array of sku keys."""
+
+        def pieces(table: np.ndarray) -> list[np.ndarray]:
+            part = part_of(table[:, 0])
+            order = np.argsort(part, kind="stable")
+            ends = np.cumsum(np.bincount(part, minlength=parts))
+            return [table[rows] for rows in np.split(order, ends[:-1])]
+
+        split_tables = map(pieces, (self.weekly, self.prices, self.stores))
+        return [Statistics(*tables) for tables in zip(*split_tables, strict=True)]
+
+    def bounds_of(self, skus: np.ndarray) -> "TableBounds":
+        """Where the rows of each sku key start and end in each table."""
+        return TableBounds(*(_bounds(table, skus) for table in (self.weekly, self.prices, self.stores)))
+
+
+Bounds = tuple[np.ndarray, np.ndarray]
+
+
+class TableBounds(NamedTuple):
+    """Of each table, where the rows of some products start and end: int64 [n] each."""
+
+    weekly: Bounds
+    prices: Bounds
+    stores: Bounds
 
 
 @njit(cache=True, nogil=True)
@@ -186,21 +222,7 @@ def combine(base: Statistics, deltas: list[Statistics]) -> Statistics:
     )
 
 
-def split(
-    statistics: Statistics, part_of: Callable[[np.ndarray], np.ndarray], parts: int
-) -> list[Statistics]:
-    """Statistics by part: `part_of` gives the part of each of an array of sku keys."""
-
-    def pieces(table: np.ndarray) -> list[np.ndarray]:
-        part = part_of(table[:, 0])
-        return [table[part == p] for p in range(parts)]
-
-    split_tables = map(pieces, (statistics.weekly, statistics.prices, statistics.stores))
-    return [Statistics(*tables) for tables in zip(*split_tables, strict=True)]
-
-
-def bounds_of(table: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the rows of each sku key start and end, for a table sorted by column 0: int64 [n] each."""
+def _bounds(table: np.ndarray, keys: np.ndarray) -> Bounds:
     column = np.ascontiguousarray(table[:, 0])
     return np.searchsorted(column, keys, side="left"), np.searchsorted(column, keys, side="right")
 

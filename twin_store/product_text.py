@@ -33,7 +33,7 @@ from twin_store.product_statistics import (
     W_NET,
     W_UNITS,
     Statistics,
-    bounds_of,
+    TableBounds,
     price_levels,
 )
 from twin_store.symbols import visit_parts
@@ -96,24 +96,23 @@ class StoreTable(NamedTuple):
 
 
 def product_texts(
-    statistics: Statistics, changed: np.ndarray, skus: list[str], hashes: list[str], stores: StoreTable,
+    statistics: Statistics, bounds: TableBounds, skus: list[str], hashes: list[str], stores: StoreTable,
     as_of: datetime, revision: int, digits: int,
 ) -> list[bytes]:  # fmt: skip
-    """The messages of the products with these sku keys (int64 [n], sorted), by place.
+    """The messages of some products.
 
     Args:
+        bounds: where each product's rows are.
         skus, hashes: of each product; a hash has `HASH_DIGITS` hexadecimal digits.
         digits: of the currency's minor unit.
     """
-    weekly, prices, visits = (
-        bounds_of(table, changed) for table in (statistics.weekly, statistics.prices, statistics.stores)
-    )
+    weekly, prices, visits = bounds
     opening = {"version": ProductStatistics.current_version, "as_of": as_of, "revision": revision}
     head = np.frombuffer(msgspec.json.encode(opening)[:-1], dtype=np.uint8)
     names = np.frombuffer(msgspec.json.encode(skus), dtype=np.uint8)
     longest = 1 + int(np.diff(stores.starts).max(initial=0))
     listed = np.minimum(visits[1] - visits[0], STORES_PUBLISHED).sum()
-    room = len(changed) * (len(head) + _PRODUCT_ROOM) + len(names) + int(listed) * longest
+    room = len(skus) * (len(head) + _PRODUCT_ROOM) + len(names) + int(listed) * longest
     out = np.empty(room, dtype=np.uint8)
     ends = _write_products(
         out, digits, head, names, np.frombuffer("".join(hashes).encode(), dtype=np.uint8),

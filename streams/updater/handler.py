@@ -33,7 +33,7 @@ from twin_store.columns import ReceiptDecoder
 from twin_store.dna.profile import ProductNames, ProfileWriter, source_offsets
 from twin_store.messages import Profile
 from twin_store.messages.codec import BadMessage, shared_headers
-from twin_store.product_statistics import deltas_of, split, write_statistics
+from twin_store.product_statistics import deltas_of, write_statistics
 
 COMPANIONS = (CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE, PRODUCT_DELTAS)
 POSITION_EVERY_S = 60.0  # asking takes a tenth of a second; a restart reads so much of the changelog again
@@ -217,38 +217,37 @@ class Updater:
         if not len(moved):
             return
         deltas = deltas_of(moved, where)
-        parts = split(deltas, lambda keys: self._sku_partitions.of(keys, symbols), self._settings.partitions)
+        parts = deltas.split(lambda keys: self._sku_partitions.of(keys, symbols), self._settings.partitions)
         for partition, part in enumerate(parts):
-            if len(part.skus()):
+            if part.rows():
                 block = write_statistics(part, {key: symbols[key] for key in part.keys().tolist()})
                 outbox.send(PRODUCT_DELTAS, str(partition).encode(), block, partition=partition)
 
     def _tick_products(self, outbox: Outbox) -> dict[Source, int | None]:
-        """Publish the products of a partition whose time has come; the deltas of the others stay uncommitted.
+        """Publish products whose time has come; what deltas wait for theirs stays uncommitted.
 
         One partition a batch, the one that has waited longest: receipts wait behind a tick.
         """
-        held: dict[Source, int | None] = {}
         due = self._due_for_a_tick()
-        chosen = min(due, key=lambda number: self._partitions[number].products.ticked, default=None)
-        for number, state in self._partitions.items():
-            if number == chosen:
-                began, began_cpu = time.monotonic(), time.thread_time()
-                state.twins.stage_records(state.products.tick(outbox))
-                self.tick_cpu_s += time.thread_time() - began_cpu
-                now = time.monotonic()
-                self._no_tick_before = now + (now - began) / self._tick_share
-                self._ticking.append(state)
-                if state not in self._touched:
-                    self._touched.append(state)
-            elif state.products.waiting:
-                held[(PRODUCT_DELTAS, number)] = None
-        return held
+        if due:
+            state = self._partitions[min(due, key=due.__getitem__)]
+            began, began_cpu = time.monotonic(), time.thread_time()
+            state.twins.stage_records(state.products.tick(outbox))
+            self.tick_cpu_s += time.thread_time() - began_cpu
+            now = time.monotonic()
+            self._no_tick_before = now + (now - began) / self._tick_share
+            self._ticking.append(state)
+            if state not in self._touched:
+                self._touched.append(state)
+        held = {number: state.products.held_back() for number, state in self._partitions.items()}
+        return {(PRODUCT_DELTAS, number): since for number, since in held.items() if since is not None}
 
-    def _due_for_a_tick(self) -> list[int]:
+    def _due_for_a_tick(self) -> dict[int, float]:
+        """Of the partitions that are due, since when."""
         if time.monotonic() < self._no_tick_before:
-            return []
-        return [number for number, state in self._partitions.items() if state.products.due()]
+            return {}
+        due = {number: state.products.due_since() for number, state in self._partitions.items()}
+        return {number: since for number, since in due.items() if since is not None}
 
     def _position(self, partition: int) -> int:
         """A changelog offset that everything adopted so far is at or after; refreshed now and then.

@@ -36,7 +36,9 @@ def read(
     named = sorted(skus, key=key_of)
     changed = np.array([key_of(sku) for sku in named], dtype=np.int64)
     hashes = [f"{place:016x}" for place in range(len(named))]
-    texts = product_texts(statistics, changed, named, hashes, names.table(), AS_OF, 7, 2)
+    texts = product_texts(
+        statistics, statistics.bounds_of(changed), named, hashes, names.table(), AS_OF, 7, 2
+    )
     found = {message.sku: message for message in (decode(ProductStatistics, text) for text in texts)}
     assert [found[sku].content_hash for sku in named] == hashes
     return found

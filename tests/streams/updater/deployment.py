@@ -205,4 +205,6 @@ class Deployment:
         missed: Iterable[Record] = changelog[disk.position() :]
         disk.apply([(record.key or b"", record.value) for record in missed], len(changelog))
         twins = TwinStore(disk, hot_max=self._random.choice((1, 2, 100)))
-        return PartitionState(partition, twins, ProductLane(self.settings, partition, disk, tick_s=0.0))
+        tick_rows = self._random.choice((0, 20, 10**6))  # each part by itself, some of them, or all at once
+        products = ProductLane(self.settings, partition, disk, tick_s=0.0, tick_rows=tick_rows)
+        return PartitionState(partition, twins, products)
