@@ -37,7 +37,7 @@ from twin_store.product_statistics import deltas_of, write_statistics
 
 COMPANIONS = (CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE, PRODUCT_DELTAS)
 POSITION_EVERY_S = 60.0  # asking takes a tenth of a second; a restart reads so much of the changelog again
-TICK_SHARE = 0.05  # of the time at most: with much to publish ticks come less often and coalesce more
+TICK_SHARE = 0.02  # of the time at most: with much to publish ticks come less often and coalesce more
 
 
 class Updater:
