@@ -51,11 +51,6 @@ def add_up(members: Sequence[Sequence[Batch]]) -> Run:
     )
 
 
-def cost_of_ticks(batches: Sequence[Batch]) -> float:
-    """Seconds of processor time that went into publishing statistics of products."""
-    return sum(batch.tick_cpu_s for batch in batches)
-
-
 def cost_of_tenths(batches: Sequence[Batch]) -> tuple[float, float]:
     """Microseconds of processor time a line, over the first and the last tenth of one process's lines.
 

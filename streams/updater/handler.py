@@ -37,7 +37,9 @@ from twin_store.product_statistics import deltas_of, write_statistics
 
 COMPANIONS = (CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE, PRODUCT_DELTAS)
 POSITION_EVERY_S = 60.0  # asking takes a tenth of a second; a restart reads so much of the changelog again
-TICK_SHARE = 0.02  # of the time at most: with much to publish ticks come less often and coalesce more
+# Of the time that ticks take at most: with much to publish they come less often and coalesce more. Receipts wait not
+# only for a tick: what it publishes is sent, stored and read back too.
+TICK_SHARE, IDLE_TICK_SHARE = 0.02, 0.5
 
 
 class Updater:
@@ -47,7 +49,7 @@ class Updater:
         end_offset: the end of a partition's changelog.
         names: what is known of the products as of now.
         open_partition: opens a partition's state, brought up to the end of its changelog.
-        tick_share: the share of the time that may go to publishing statistics of products.
+        tick_share: the share of the time that may go to publishing statistics of products while receipts come.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Updater:
         self._batch: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()  # what committed batches did, by the names of the metrics
         self._tick_share = tick_share
-        self._no_tick_before = 0.0
+        self._ticked, self._tick_took = 0.0, 0.0
         self.tick_cpu_s = 0.0  # processor time that ticks have taken so far
         self.oldest_ms = 0  # when the batch's first event reached the broker; 0 if it has none
 
@@ -90,8 +92,8 @@ class Updater:
             state.close()
 
     def due(self) -> bool:
-        """Whether held-back product deltas wait for a tick."""
-        return bool(self._due_for_a_tick())
+        """Whether held-back product deltas wait for a tick, if nothing else comes."""
+        return bool(self._due_for_a_tick(max(IDLE_TICK_SHARE, self._tick_share)))
 
     def handle(self, batch: Batch, outbox: Outbox) -> Mapping[Source, int | None]:
         """See `Handler`."""
@@ -122,7 +124,9 @@ class Updater:
             self._send_product_deltas(
                 np.concatenate(moved), np.concatenate(where), ChainMap(*symbols), outbox
             )
-        return self._tick_products(outbox)
+        return self._tick_products(
+            outbox, self._tick_share if batch else max(IDLE_TICK_SHARE, self._tick_share)
+        )
 
     def committed(self) -> None:
         """See `Handler`."""
@@ -223,28 +227,28 @@ class Updater:
                 block = write_statistics(part, {key: symbols[key] for key in part.keys().tolist()})
                 outbox.send(PRODUCT_DELTAS, str(partition).encode(), block, partition=partition)
 
-    def _tick_products(self, outbox: Outbox) -> dict[Source, int | None]:
+    def _tick_products(self, outbox: Outbox, share: float) -> dict[Source, int | None]:
         """Publish products whose time has come; what deltas wait for theirs stays uncommitted.
 
         One partition a batch, the one that has waited longest: receipts wait behind a tick.
         """
-        due = self._due_for_a_tick()
+        due = self._due_for_a_tick(share)
         if due:
             state = self._partitions[min(due, key=due.__getitem__)]
             began, began_cpu = time.monotonic(), time.thread_time()
             state.twins.stage_records(state.products.tick(outbox))
             self.tick_cpu_s += time.thread_time() - began_cpu
-            now = time.monotonic()
-            self._no_tick_before = now + (now - began) / self._tick_share
+            self._ticked = time.monotonic()
+            self._tick_took = self._ticked - began
             self._ticking.append(state)
             if state not in self._touched:
                 self._touched.append(state)
         held = {number: state.products.held_back() for number, state in self._partitions.items()}
         return {(PRODUCT_DELTAS, number): since for number, since in held.items() if since is not None}
 
-    def _due_for_a_tick(self) -> dict[int, float]:
-        """Of the partitions that are due, since when."""
-        if time.monotonic() < self._no_tick_before:
+    def _due_for_a_tick(self, share: float) -> dict[int, float]:
+        """Of the partitions that are due, since when; none before ticks would take less than a share of the time."""
+        if time.monotonic() < self._ticked + self._tick_took / share:
             return {}
         due = {number: state.products.due_since() for number, state in self._partitions.items()}
         return {number: since for number, since in due.items() if since is not None}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.batches import Batch, add_up, cost_of_tenths, cost_of_ticks
+from benchmarks.batches import Batch, add_up, cost_of_tenths
 
 
 def test_a_run_lasts_from_the_first_batch_of_any_member_to_the_last_commit_of_any() -> None:
@@ -27,4 +27,3 @@ def test_what_happens_between_batches_belongs_to_the_next() -> None:
 def test_ticks_are_apart_from_the_tenths() -> None:
     batches = [Batch(0, 1, 0.0, 2.0, 500), Batch(1, 2, 2.0, 7.0, 500, tick_cpu_s=3.0)]
     assert cost_of_tenths(batches) == pytest.approx((4e3, 4e3))
-    assert cost_of_ticks(batches) == 3.0
