@@ -22,7 +22,7 @@ from streams.lane import Lane
 from streams.product_index import IndexFollower, server_index
 from streams.product_vectors import key_text, read_vectors, removal_record, removal_revision, vector_record
 from streams.settings import Settings
-from streams.tables import GlobalTable
+from streams.tables import PROCESS_PATIENCE_S, GlobalTable
 from streams.telemetry import StagedCounts, Telemetry
 from streams.topics import CATALOG, DEAD_LETTERS, VECTORS, Topic
 from twin_store.messages import CatalogItem
@@ -123,7 +123,7 @@ def published(settings: Settings, vectors: TextVectors | None = None) -> dict[st
             elif vectors is not None:
                 vectors.remember(change.catalog.text_hash, change.vector)
 
-    table = GlobalTable(settings, VECTORS, take)
+    table = GlobalTable(settings, VECTORS, take, PROCESS_PATIENCE_S)
     try:
         table.load()
     finally:

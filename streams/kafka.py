@@ -37,6 +37,7 @@ FLUSH_TIMEOUT_S = 60.0
 POLL_EVERY = 1_000  # records between two looks at failed deliveries
 DELIVERY_TIMEOUT_MS = 300_000  # long enough to sit out the restart of a broker
 # librdkafka does not call all of this retriable.
+METADATA_RETRY_S = 0.2
 _PASSING = frozenset(
     {
         KafkaError.NOT_COORDINATOR,
@@ -290,13 +291,21 @@ def is_passing(error: KafkaError) -> bool:
 
 
 def partitions_of(client: Consumer | Producer | AdminClient, name: str, timeout_s: float = 10.0) -> list[int]:
-    """The partitions of a topic. Raises `KafkaReadError` if it does not exist or Kafka does not answer."""
-    try:
-        found = client.list_topics(name, timeout=timeout_s).topics[name]
-    except KafkaException as error:
-        raise KafkaReadError(
-            f"{name}: {error.args[0].str()}; is Kafka up? (`twins broker status`)"
-        ) from error
+    """The partitions of a topic.
+
+    Raises `KafkaReadError` if it does not exist, or Kafka has not answered by the end of `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            found = client.list_topics(name, timeout=max(0.1, deadline - time.monotonic())).topics[name]
+            break
+        except KafkaException as error:
+            if not is_passing(error.args[0]) or time.monotonic() > deadline:
+                raise KafkaReadError(
+                    f"{name}: {error.args[0].str()}; is Kafka up? (`twins broker status`)"
+                ) from error
+            time.sleep(METADATA_RETRY_S)
     if found.error is not None:
         raise KafkaReadError(f"{name}: {found.error.str()}; create it with `twins topics apply`")
     return sorted(found.partitions)

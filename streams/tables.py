@@ -13,6 +13,8 @@ from twin_store.messages.codec import BadMessage
 
 M = TypeVar("M")
 
+METADATA_TIMEOUT_S = 10.0
+PROCESS_PATIENCE_S = 60.0  # of a part that starts while a broker restarts
 LOAD_TIMEOUT_S = 60.0
 CHUNK = 10_000
 
@@ -21,13 +23,22 @@ class GlobalTable:
     """Reads every partition of a topic from the beginning, without a group, and hands on what comes.
 
     `take` gets lists of records, each partition's in order. Nothing is committed: a new process reads again.
+
+    Args:
+        patience_s: how long to wait for a broker that does not answer.
     """
 
-    def __init__(self, settings: Settings, topic: Topic, take: Callable[[list[Message]], Any]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        topic: Topic,
+        take: Callable[[list[Message]], Any],
+        patience_s: float = METADATA_TIMEOUT_S,
+    ) -> None:
         self._name = topic_name(settings, topic)
         self._take = take
         self._consumer: Consumer = consumer(settings, f"table-{topic.name}", partition_eof=True)
-        partitions = partitions_of(self._consumer, self._name)
+        partitions = partitions_of(self._consumer, self._name, patience_s)
         self._consumer.assign([TopicPartition(self._name, p, OFFSET_BEGINNING) for p in partitions])
         self._waiting = set(partitions)
 

@@ -13,7 +13,7 @@ from streams.adapters.reports import Reporter
 from streams.adapters.routing import Routing
 from streams.adapters.swaps import Swaps
 from streams.settings import Settings
-from streams.tables import GlobalTable
+from streams.tables import PROCESS_PATIENCE_S, GlobalTable
 from streams.topics import ADAPTERS
 from trainer.deciders.language.adapter_host import AdapterHost
 from trainer.deciders.language.model import ModelUnavailable
@@ -45,7 +45,7 @@ class AdapterService:
         self._reporter = Reporter(settings, worker)
         self._swaps = Swaps(host, self.routing, self._reporter)
         self._stop = threading.Event()
-        self._table = GlobalTable(settings, ADAPTERS, self._take)
+        self._table = GlobalTable(settings, ADAPTERS, self._take, PROCESS_PATIENCE_S)
         self._table.load()
         self._thread = threading.Thread(target=self._run, name="adapters", daemon=True)
         self._thread.start()

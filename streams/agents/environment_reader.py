@@ -12,7 +12,7 @@ from confluent_kafka import Message
 from streams.decoding import FastDecoder, M
 from streams.environment import Environment
 from streams.settings import Settings
-from streams.tables import GlobalTable
+from streams.tables import PROCESS_PATIENCE_S, GlobalTable
 from streams.topics import CATALOG, PRODUCTS, PROMOTIONS
 from twin_store.messages import CatalogItem, ProductStatistics, Promotion
 from twin_store.messages.codec import BadMessage
@@ -75,7 +75,7 @@ class EnvironmentReader:
                 (PRODUCTS, self._take_statistics),
                 (PROMOTIONS, self._take_promotions),
             ):
-                table = GlobalTable(self._settings, topic, take)
+                table = GlobalTable(self._settings, topic, take, PROCESS_PATIENCE_S)
                 tables.append(table)
                 table.load()
             self._environment.release()

@@ -11,7 +11,7 @@ from confluent_kafka import Message
 from streams.decoding import FastDecoder
 from streams.product_names import product_names
 from streams.settings import Settings
-from streams.tables import GlobalTable, newest
+from streams.tables import PROCESS_PATIENCE_S, GlobalTable, newest
 from streams.topics import CATALOG, PRODUCTS
 from twin_store.catalogue import Catalogue
 from twin_store.dna.profile import ProductNames
@@ -38,8 +38,8 @@ class LiveNames:
         self._statistics = FastDecoder(
             ProductStatistics, only=("version", "sku", "price_median", "lines", "deal_share")
         )
-        self._items_table = GlobalTable(settings, CATALOG, self._take_items)
-        self._statistics_table = GlobalTable(settings, PRODUCTS, self._take_statistics)
+        self._items_table = GlobalTable(settings, CATALOG, self._take_items, PROCESS_PATIENCE_S)
+        self._statistics_table = GlobalTable(settings, PRODUCTS, self._take_statistics, PROCESS_PATIENCE_S)
         self._items_table.load()
         self._statistics_table.load()
         self._build()

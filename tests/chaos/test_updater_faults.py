@@ -185,7 +185,8 @@ def test_a_broker_that_is_killed_under_load_comes_back_to_exact_twins(tmp_path: 
     try:
         feeding = threading.Thread(target=lambda: publish(settings, records, speed=2_000_000.0))
         feeding.start()
-        time.sleep(6)
+        wait_for(settings, bool, "the first profile")
+        time.sleep(2)
         broker.kill()
         time.sleep(2)
         broker.start()
