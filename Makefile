@@ -1,6 +1,7 @@
 # What people do here. `make setup` installs, everything else calls it first.
 #
 #   make demo        the whole system on real receipts, start to report, on this machine
+#   make demo-drift  one segment's behaviour breaks, trips, is retrained, gated and swapped, while answers go on
 #   make test        set-up, lint, and every test that is not marked `long` and needs no language model
 #   make test-vllm   the tests that need the language model's engine, in its own environment
 #   make test-long   the long forms of both: more seeds, more crashes
@@ -27,7 +28,7 @@ PACKAGES := streams trainer twin_store
 VLLM_TESTS := tests/trainer/vllm tests/integration/test_engine_worker.py \
 	tests/integration/test_released_worker.py
 
-.PHONY: help setup setup-vllm demo test test-long test-vllm bench lint docs lock
+.PHONY: help setup setup-vllm demo demo-drift test test-long test-vllm bench lint docs lock
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -68,6 +69,9 @@ $(VLLM_READY): $(BIN)/uv pyproject.toml requirements/$(VLLM).txt
 
 demo: setup
 	$(BIN)/twins demo
+
+demo-drift: setup
+	$(BIN)/twins demo-drift
 
 test: setup lint
 	$(BIN)/python -m pytest -m "not long and not vllm"

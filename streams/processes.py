@@ -108,6 +108,19 @@ def _console(settings: Settings, stop: threading.Event, member: str) -> None:
         process.run(settings, stop, telemetry)
 
 
+def _drift(settings: Settings, stop: threading.Event, member: str) -> None:
+    from streams.agents import drift_process
+
+    drift_process.run(settings, stop, member)
+
+
+def _scheduler(settings: Settings, stop: threading.Event, member: str) -> None:
+    from streams.schedule import process
+
+    with Telemetry(process.NAME, settings) as telemetry:
+        process.run(settings, stop, member, telemetry)
+
+
 PROCESSES: tuple[Process, ...] = (
     Process("updater", _updater, (TRANSACTIONS, CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE)),
     Process(
@@ -119,6 +132,8 @@ PROCESSES: tuple[Process, ...] = (
     Process("planner", _planner, (PROFILES, ASKS, CLICKSTREAM, REQUESTS), "agents"),
     Process("worker", _worker, (QUERIES,), "evidence"),
     Process("settler", _settler, (PREDICTIONS,)),
+    Process("drift", _drift, (PROFILES, OUTCOMES), "agents"),
+    Process("scheduler", _scheduler, (), "trainer"),
     Process("console", _console),
 )
 PROCESS_BY_NAME = {process.name: process for process in PROCESSES}

@@ -156,6 +156,19 @@ class Settings(BaseSettings):
         300.0, gt=0, description="A query not answered by then is answered `expired`"
     )
 
+    drift_window_days: float = Field(
+        7.0, gt=0, le=90, description="Drift: event time that is measured together, by segment"
+    )
+    drift_grace_days: float = Field(
+        2.0, ge=0, le=30, description="Drift: event time that a window waits for what comes late"
+    )
+    schedule_runner: Literal["process", "kubernetes"] = Field(
+        "process", description="Where trainings run: in a child of the scheduler, or as a Kubernetes Job"
+    )
+    schedule_image: str = Field(
+        "shopping-twins-trainer", description="Image of a training's Kubernetes Job, of the target `trainer`"
+    )
+
     openai_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s@?#]+$",

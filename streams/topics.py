@@ -8,10 +8,12 @@ from twin_store.messages import (
     AdapterRelease,
     AdapterState,
     Ask,
+    Audit,
     CatalogItem,
     Click,
     Customer,
     DeadLetter,
+    DriftReading,
     DriftTrip,
     Erasure,
     Message,
@@ -23,6 +25,9 @@ from twin_store.messages import (
     Promotion,
     Query,
     Request,
+    SchedulePolicy,
+    SegmentMove,
+    TrainingJob,
     Transaction,
     Transfer,
 )
@@ -270,14 +275,74 @@ DEAD_LETTERS = Topic(
     description="Messages that could not be used, with origin, place and reason.",
     max_message_bytes=LETTER_MAX_BYTES,
 )
+SEGMENT_MOVES = Topic(
+    "twins.segment-moves",
+    "customer_id",
+    SegmentMove,
+    "updater",
+    ("drift", "CRM", "analytics"),
+    cleanup="compact",
+    description="Customers who changed their segment; the last move of each says where she is.",
+)
+DRIFT_STATE = Topic(
+    "twins.drift-state",
+    "customer_id, or the partition",
+    None,
+    "drift",
+    ("drift",),
+    cleanup="compact",
+    description="The drift monitor's open windows and what it last saw of each customer, in binary; a Faust changelog.",
+    config={"min.cleanable.dirty.ratio": "0.2", "segment.bytes": str(16 * MIB)},
+)
+DRIFT_READINGS = Topic(
+    "twins.drift-readings",
+    "segment",
+    DriftReading,
+    "drift",
+    ("drift", "ops"),
+    retention_ms=400 * DAY_MS,
+    partitions=1,
+    description="What each window measured of each segment.",
+)
 DRIFT = Topic(
     "twins.drift",
     "segment",
     DriftTrip,
-    "agents",
-    ("trainer",),
+    "drift",
+    ("scheduler", "ops"),
     partitions=1,
-    description="Segments whose decider no longer fits. Declared, not used yet.",
+    description="Segments whose decider no longer fits, with the features and sizes that say so.",
+)
+SCHEDULE = Topic(
+    "twins.schedule",
+    "segment",
+    SchedulePolicy,
+    "ops",
+    ("scheduler", "drift"),
+    cleanup="compact",
+    partitions=1,
+    description="When and how each segment is trained; read live.",
+)
+JOBS = Topic(
+    "twins.jobs",
+    "job_id",
+    TrainingJob,
+    "scheduler",
+    ("scheduler", "ops"),
+    cleanup="compact,delete",
+    retention_ms=400 * DAY_MS,
+    partitions=1,
+    description="Trainings that are due, under way or over; whoever is assigned its partition leads.",
+)
+AUDIT = Topic(
+    "twins.audit",
+    "subject",
+    Audit,
+    "scheduler, ops",
+    ("ops",),
+    retention_ms=400 * DAY_MS,
+    partitions=1,
+    description="Who changed a model's stage or a schedule, and why.",
 )
 ADAPTERS = Topic(
     "twins.adapters",
@@ -314,7 +379,7 @@ SHADOWS = Topic(
 TOPICS: tuple[Topic, ...] = (
     TRANSACTIONS, CLICKSTREAM, CATALOG, PROMOTIONS, CUSTOMERS, PROFILES, STATE, TRANSFERS, PRODUCT_DELTAS,
     PRODUCTS, VECTORS, REQUESTS, ASKS, PLANNER_STATE, QUERIES, PREDICTIONS, WORKER_STATE, OUTCOMES,
-    SETTLER_STATE, ERASURE, LATE, DEAD_LETTERS, DRIFT, ADAPTERS,
-    ADAPTER_STATES, SHADOWS,
+    SETTLER_STATE, ERASURE, LATE, DEAD_LETTERS, SEGMENT_MOVES, DRIFT_STATE, DRIFT_READINGS, DRIFT,
+    ADAPTERS, ADAPTER_STATES, SHADOWS, SCHEDULE, JOBS, AUDIT,
 )  # fmt: skip
 TOPIC_BY_NAME: Mapping[str, Topic] = {topic.name: topic for topic in TOPICS}

@@ -4,13 +4,15 @@ Of the period that cases are drawn from, models are fitted on the first part, ca
 on the third. What is measured has not been seen by anything that answers it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from trainer.drift import snapshot
 from trainer.evaluation import hit_rate, summary
 from trainer.fitted import DECIDER, FLOOR, MATCHED, Fitted
 from trainer.heads import ONE_IS_TRUE, Head
@@ -19,11 +21,13 @@ from trainer.tasks import matched
 from trainer.tasks.cases import Case, of_other_customers
 from trainer.tasks.floor import floor
 from trainer.tasks.history import History, NotEnoughHistoryError, day_of
+from trainer.tasks.members import segments_of
 from trainer.tasks.table import Table
 from trainer.tasks.vouchers import voucher_cases
 from trainer.tasks.workshop import WARM_UP_DAYS, Workshop
 from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.messages.decisions import QuestionKind
+from twin_store.segments import load_definitions
 
 # Of the rows, the last ones in order of time; the others are fitted on.
 CALIBRATE_SHARE, MEASURE_SHARE = 0.15, 0.1
@@ -122,11 +126,24 @@ def publish_evidence(
     until: datetime,
     created_at: str,
     effort: Effort,
+    beside: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Manifest:
-    """Store a version with all its heads and make it the current one."""
-    return registry.publish(
-        DECIDER, until.isoformat(), created_at, fitted.to_files(), metrics, {"effort": asdict(effort)}
-    )
+    """Store a version with all its heads, and files `beside` them, and make it the current one."""
+    files = {**fitted.to_files(), **beside}
+    settings = {"effort": asdict(effort)}
+    parent = registry.current(DECIDER)
+    return registry.publish(DECIDER, until.isoformat(), created_at, files, metrics, settings, parent=parent)
+
+
+def snapshot_files(history: History, life_stages: Mapping[str, str]) -> dict[str, bytes]:
+    """What drift is measured against: the trips of each segment in the last weeks, as of the history's end."""
+    workshop = Workshop(history)
+    segments = segments_of(workshop, load_definitions())
+    return {
+        snapshot.FILE: snapshot.to_bytes(
+            snapshot.snapshot(history.lines, segments, life_stages, history.until)
+        )
+    }
 
 
 def _fit_head(workshop: Workshop, cases: list[Case], effort: Effort) -> tuple[Head, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Faust as the post of the rounds: its producer delivers, its table is where ledgers are kept."""
+"""Faust as the post of an agent's rounds: its producer delivers, its table is where what it remembers is kept."""
 
 from __future__ import annotations
 
@@ -15,44 +15,52 @@ from streams.topics import PLANNER_STATE, Topic
 
 
 class FaustPost:
-    """See `rounds.Post`.
+    """See `rounds.Post`. What it calls ledgers is whatever its agent remembers by key.
 
-    Ledgers are a table in memory with `PLANNER_STATE` as its changelog, which Faust reads back on start and when
-    partitions move. They are written here and not through the table: what Faust writes may still wait in a buffer
+    Ledgers are a table in memory with a changelog (`PLANNER_STATE`, unless said), which Faust reads back on start and
+    when partitions move. They are written here and not through the table: what Faust writes may still wait in a buffer
     when it commits offsets, and it cannot be written inside `take` (faust-streaming #497).
     """
 
-    def __init__(self, app: faust.App, settings: Settings) -> None:
+    def __init__(
+        self, app: faust.App, settings: Settings, changelog: Topic = PLANNER_STATE, name: str = "ledgers"
+    ) -> None:
         self._app = app
         self._settings = settings
+        self._changelog = changelog
         self._names: dict[Topic, str] = {}
-        changelog = raw_topic(
+        kept = raw_topic(
             app,
             settings,
-            PLANNER_STATE,
+            changelog,
             acks=False,
             internal=True,
             partitions=settings.partitions,
             compacting=True,
         )
         self._table: TableT[bytes, bytes] = app.Table(
-            "ledgers",
+            name,
             key_type=bytes,
             value_type=bytes,
             partitions=settings.partitions,
-            changelog_topic=changelog,
+            changelog_topic=kept,
         )
 
     async def send(
-        self, topic: Topic, key: bytes | None, value: bytes | None, headers: Headers = ()
+        self,
+        topic: Topic,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        partition: int | None = None,
     ) -> Awaitable[Any]:
-        """Faust's producer partitions as librdkafka's murmur2 does; a test holds them to it."""
+        """Faust's producer partitions as librdkafka's murmur2 does, unless told where; a test holds them to it."""
         name = self._names.get(topic) or self._names.setdefault(topic, topic_name(self._settings, topic))
         delivered: Awaitable[Any] = await self._app.producer.send(
             name,
             key,
             value,
-            partition=None,
+            partition=partition,
             timestamp=None,
             headers=list(headers) or None,  # type: ignore[arg-type]
         )
@@ -63,9 +71,9 @@ class FaustPost:
         found: bytes | None = self._table.data.get(key)
         return found
 
-    async def write(self, key: bytes, value: bytes | None) -> Awaitable[Any]:
-        """To the changelog; None is a tombstone."""
-        return await self.send(PLANNER_STATE, key, value)
+    async def write(self, key: bytes, value: bytes | None, partition: int | None = None) -> Awaitable[Any]:
+        """To the changelog, in the key's partition unless another is named; None is a tombstone."""
+        return await self.send(self._changelog, key, value, partition=partition)
 
     def keep(self, key: bytes, value: bytes | None) -> None:
         """In memory, where only what is durable may stand."""

@@ -32,7 +32,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "products": ("streams.cli.products", "Search the product index, or build it again."),
     "train": ("streams.cli.train", "Fit the models that answer decision queries."),
     "adapters": ("streams.cli.adapters", "Release language adapters by segment, compare, roll back."),
+    "models": ("streams.cli.models", "Versions of models: promote, roll back, compare, tidy."),
+    "schedule": ("streams.cli.schedule", "When and how segments are trained; changes take effect live."),
+    "drift": ("streams.cli.drift", "How well twins and answers still fit their models."),
     "demo": ("streams.cli.demo", "The whole system on real receipts, from nothing to a report."),
+    "demo-drift": ("streams.cli.demo_drift", "One segment drifts, is retrained, gated and swapped."),
     "config": ("streams.cli.config", "Print the settings in force and where each came from."),
 }
 

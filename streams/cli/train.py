@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.train_challenger import challenger
 from streams.errors import TwinsError, UsageError
 from streams.settings import load_settings
 from twin_store.messages.base import format_instant
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Fit the models that answer decision queries.")
     group.command("evidence")(evidence)
     group.command("base")(base)
+    group.command("challenger")(challenger)
     app.add_typer(group, name="train")
 
 
@@ -44,7 +46,8 @@ def evidence(
     ] = False,
 ) -> None:
     """Fit the evidence models of every question kind, calibrate and measure them on later weeks, publish a version."""
-    from trainer.fit_evidence import Effort, fit_evidence, publish_evidence
+    from trainer.drift.snapshot import life_stages
+    from trainer.fit_evidence import Effort, fit_evidence, publish_evidence, snapshot_files
     from trainer.registry import Registry
     from trainer.tasks.history import History, NotEnoughHistoryError, after_the_newest
     from twin_store.lake import Lake, LakeError
@@ -61,12 +64,16 @@ def evidence(
         end = after_the_newest(events) if until is None else until.replace(tzinfo=UTC)
         history = History.from_lake(events, end, end - timedelta(weeks=SHELVES_WEEKS), say)
         fitted, metrics = fit_evidence(history, effort, say)
+        stages = life_stages(events.scan_customers(end).collect())
     except NotEnoughHistoryError as error:
         raise UsageError(str(error)) from None
     except LakeError as error:
         raise TwinsError(str(error)) from None
     created_at = format_instant(datetime.now(UTC))
-    manifest = publish_evidence(Registry(models or settings.models), fitted, metrics, end, created_at, effort)
+    registry = Registry(models or settings.models)
+    manifest = publish_evidence(
+        registry, fitted, metrics, end, created_at, effort, snapshot_files(history, stages)
+    )
     say(f"version {manifest.version} answers from now on")
     if as_json:
         print(json.dumps({"version": manifest.version, "metrics": manifest.metrics}, indent=2))

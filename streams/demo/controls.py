@@ -59,7 +59,20 @@ def _somebody_elses(twins: Mapping[str, Twin]) -> TwinOf:
     return lambda case: rewind(twins[after[case.query.customer_id]], epoch_seconds(case.query.as_of))
 
 
+def answers_again(
+    settings: Settings, settled: Sequence[Settled], decider: Decider
+) -> tuple[list[Settled], list[list[float]]]:
+    """What a decider says to these questions about the twins as they were; those that it answers, and its answers."""
+    return _answers(settled, decider, _own(_twins(settings, settled)))
+
+
 def _asked_again(settled: Sequence[Settled], decider: Decider, twin_of: TwinOf) -> float | None:
+    return Options.of(*_answers(settled, decider, twin_of)).auc()
+
+
+def _answers(
+    settled: Sequence[Settled], decider: Decider, twin_of: TwinOf
+) -> tuple[list[Settled], list[list[float]]]:
     kept: list[Settled] = []
     said: list[list[float]] = []
     for case in settled:
@@ -69,4 +82,4 @@ def _asked_again(settled: Sequence[Settled], decider: Decider, twin_of: TwinOf) 
         if isinstance(answer, Decision):
             kept.append(case)
             said.append(answer.probabilities)
-    return Options.of(kept, said).auc()
+    return kept, said

@@ -30,6 +30,11 @@ SAY_EVERY_S = 10.0
 METRICS_PORT = 19300
 LAKE_FLUSH_S = 3.0
 SETTINGS_FILE = "twins.toml"
+OF_OTHERS = {
+    "drift",
+    "drift-report.json",
+    "drift-report.png",
+}  # another demo's, which plays in a folder of its own
 Say = Callable[[str], None]
 
 
@@ -210,10 +215,13 @@ class Stage:
 
 def _clear(folder: Path) -> None:
     left_behind = {"data", SETTINGS_FILE, "report.json", "report.png"}
-    strange = {path.name for path in folder.glob("*")} - left_behind
+    strange = {path.name for path in folder.glob("*")} - left_behind - OF_OTHERS
     if strange:
         raise UsageError(
             f"{folder} holds {', '.join(sorted(strange))}, which no demo has put there; name another --folder"
         )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    for name in left_behind:
+        path = folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,7 @@ def tell(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
     stage = Stage(folder, say)
     journey = CompleteJourney()
     measured = Measured()
-    sold = _skus_sold(journey, plan)
+    sold = receipts_sold(journey, plan.until, plan.customers)
     with stage:
         stage.start(LEARNING)
         _replay_past(stage, plan, journey, sold, measured)
@@ -173,10 +173,10 @@ class _Receipt(msgspec.Struct):
     lines: list[_Line]
 
 
-def _skus_sold(journey: CompleteJourney, plan: Plan) -> Counter[bytes]:
+def receipts_sold(journey: CompleteJourney, until: datetime, customers: int) -> Counter[bytes]:
     """How often these customers ever buy what: the rest of the catalogue would only take time to embed."""
     parse = msgspec.json.Decoder(_Receipt).decode
     sold: Counter[bytes] = Counter()
-    for record in journey.records(until=plan.until, customers=plan.customers, topics=(TRANSACTIONS,)):
+    for record in journey.records(until=until, customers=customers, topics=(TRANSACTIONS,)):
         sold.update(line.sku.encode() for line in parse(record.value or b"").lines)
     return sold

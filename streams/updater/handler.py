@@ -17,6 +17,7 @@ from streams.topics import (
     ERASURE,
     PRODUCT_DELTAS,
     PROFILES,
+    SEGMENT_MOVES,
     STATE,
     TRANSACTIONS,
     TRANSFERS,
@@ -26,14 +27,17 @@ from streams.updater import SOURCE
 from streams.updater.folding import Folded, Folder
 from streams.updater.identities import Identities
 from streams.updater.letters import send_bad, send_late
+from streams.updater.moves import as_message, moves_between
 from streams.updater.partition import PartitionState
 from streams.updater.sku_partitions import SkuPartitions
 from twin_store.click_columns import ClickDecoder
 from twin_store.columns import ReceiptDecoder
 from twin_store.dna.profile import ProductNames, ProfileWriter, source_offsets
+from twin_store.dna.twin import Twin
 from twin_store.messages import Profile
-from twin_store.messages.codec import BadMessage, shared_headers
+from twin_store.messages.codec import BadMessage, headers_for, shared_headers
 from twin_store.product_statistics import deltas_of, write_statistics
+from twin_store.segments import load_definitions
 
 COMPANIONS = (CLICKSTREAM, CUSTOMERS, TRANSFERS, ERASURE, PRODUCT_DELTAS)
 POSITION_EVERY_S = 60.0  # asking takes a tenth of a second; a restart reads so much of the changelog again
@@ -67,6 +71,7 @@ class Updater:
         self._receipts = ReceiptDecoder(settings.currency)
         self._clicks = ClickDecoder()
         self._writer = ProfileWriter(settings.currency)
+        self._segments = load_definitions()
         self._partitions: dict[int, PartitionState] = {}
         self._ticking: list[PartitionState] = []
         self._touched: list[PartitionState] = []
@@ -204,16 +209,24 @@ class Updater:
                 continue
             if working.is_empty:
                 outbox.send(PROFILES, customer.encode(), None)
+                outbox.send(SEGMENT_MOVES, customer.encode(), None)
                 continue
             content_hash, value = self._writer.write(customer, working.twin, names, twins.symbols, offsets)
             outbox.send(PROFILES, customer.encode(), value, [*headers, ("ce_id", content_hash.encode())])
             self._batch["profiles"] += 1
+            self._send_moves(customer, working.before.twin, working.twin, outbox)
         for claim in folded.claims:
             identities.claim(*claim)
         for asked in folded.asked:
             identities.settle(asked)
         for record_key, record in twins.changes():
             outbox.send(STATE, record_key, record, partition=state.number)
+
+    def _send_moves(self, customer: str, before: Twin, after: Twin, outbox: Outbox) -> None:
+        for move in moves_between(before, after, self._segments):
+            message = as_message(customer, move, self._segments)
+            headers = headers_for(message, SOURCE, message.moved_at)
+            outbox.send(SEGMENT_MOVES, customer.encode(), message.to_wire(), headers)
 
     def _send_product_deltas(
         self, moved: np.ndarray, where: np.ndarray, symbols: Mapping[int, str], outbox: Outbox

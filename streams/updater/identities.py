@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from streams.batch import Outbox
-from streams.topics import ERASURE, PROFILES, TRANSFERS, Topic
+from streams.topics import ERASURE, PROFILES, SEGMENT_MOVES, TRANSFERS, Topic
 from streams.updater import SOURCE
 from streams.updater.folding import Working
 from twin_store.dna.binary import write_twin
@@ -49,6 +49,7 @@ class Identities:
         if became is not None and self._twins.forwarded_to(customer_id) is None:
             self._send("withdrawal", customer_id, became, after(before, until_second))
         self._outbox.send(PROFILES, customer_id.encode(), None)
+        self._outbox.send(SEGMENT_MOVES, customer_id.encode(), None)
         self._forget_too(names, until_second)
 
     def _forget_too(self, names: Iterable[str], until_second: int) -> None:

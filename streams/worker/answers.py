@@ -36,13 +36,19 @@ def position(topic: str, partition: int, offset: int) -> Any:
 
 
 def answered(
-    query: Query, decision: Decision, by: Author, now: datetime, twin_hash: str, degraded: str | None
+    query: Query,
+    decision: Decision,
+    by: Author,
+    now: datetime,
+    twin_hash: str,
+    degraded: str | None,
+    segment: str | None = None,
 ) -> Any:
     """A prediction with probabilities, as the fast twin of `Prediction`.
 
-    `degraded` says what the answer lacks, such as a twin.
+    `degraded` says what the answer lacks, such as a twin; `segment` is the twin's, where it was looked at.
     """
-    told = {} if decision.told is None else _told(decision.told)
+    told = {"segment": segment} if decision.told is None else _told(decision.told)
     return _Prediction(
         **_shared(query, by, now),
         status="answered",

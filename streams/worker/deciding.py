@@ -8,6 +8,7 @@ from typing import Any
 
 from streams.worker.answers import NOBODY, Author, answered, expired, position, rejected
 from streams.worker.metrics import WorkerMetrics
+from streams.worker.models import CurrentModel
 from streams.worker.partition import PartitionState, Waiting
 from trainer.deciders.base import Decider, Decision, DecisionInput, Refusal
 from twin_store.dna.layout import RECEIPT_DAYS
@@ -15,6 +16,7 @@ from twin_store.dna.twin import Twin, rewind
 from twin_store.evidence import Question
 from twin_store.messages import Query
 from twin_store.outcomes import has_forgotten
+from twin_store.segments import segment_of
 
 NO_MODEL = "no model version is there yet; fit one with `twins train evidence`"
 ERASED = "the customer was erased after this moment"
@@ -65,13 +67,31 @@ class Nobody:
 
 
 def answer(
-    state: PartitionState, ready: Sequence[Waiting], decider: Decider | None, metrics: WorkerMetrics
+    state: PartitionState, ready: Sequence[Waiting], model: CurrentModel, metrics: WorkerMetrics
 ) -> list[Any]:
     """The predictions of these queries, in no order."""
+    decider = model.decider
     predictions, asked = sorted_out(state, ready, decider, None if decider is not None else NO_MODEL)
-    if decider is not None and asked:
-        predictions += decided(decider, [(each, None) for each in asked], metrics)
-    return predictions
+    return predictions + answered_by_numbers(model, [(each, None) for each in asked], metrics)
+
+
+def answered_by_numbers(
+    model: CurrentModel, asked: Sequence[tuple[Asked, str | None]], metrics: WorkerMetrics
+) -> list[Any]:
+    """The predictions of queries that evidence answers: each by its segment's own model, else by that of all."""
+    fallback: Decider = model.decider or Nobody()
+    own = model.by_segment
+    if not own:
+        return decided(fallback, asked, metrics) if asked else []
+    by_segment: dict[str, list[tuple[Asked, str | None]]] = {}
+    for each in asked:
+        segment = segment_of(each[0].twin, each[0].waiting.as_of, model.definitions)
+        by_segment.setdefault(segment, []).append(each)
+    return [
+        prediction
+        for segment, some in by_segment.items()
+        for prediction in decided(own.get(segment, fallback), some, metrics, segment)
+    ]
 
 
 def sorted_out(
@@ -110,8 +130,16 @@ def _reason_against(state: PartitionState, waiting: Waiting, twin: Twin) -> str 
     return MOVED_ON if has_forgotten(twin, waiting.as_of) else None
 
 
-def decided(decider: Decider, asked: Sequence[tuple[Asked, str | None]], metrics: WorkerMetrics) -> list[Any]:
-    """The predictions of queries that a decider answers at once, each with what its answer lacks besides."""
+def decided(
+    decider: Decider,
+    asked: Sequence[tuple[Asked, str | None]],
+    metrics: WorkerMetrics,
+    segment: str | None = None,
+) -> list[Any]:
+    """The predictions of queries that a decider answers at once, each with what its answer lacks besides.
+
+    `segment` is that of all of them, where it is known.
+    """
     decisions = _decide(decider, [each.question() for each, _ in asked], metrics)
     now = datetime.now(UTC)
     predictions = []
@@ -122,7 +150,8 @@ def decided(decider: Decider, asked: Sequence[tuple[Asked, str | None]], metrics
             predictions.append(rejected(each.query, by, now, reason))
         else:
             degraded = joined(each.degraded, decision.degraded, lacks)
-            predictions.append(answered(each.query, decision, by, now, each.twin.content_hash(), degraded))
+            twin_hash = each.twin.content_hash()
+            predictions.append(answered(each.query, decision, by, now, twin_hash, degraded, segment))
     return predictions
 
 

@@ -16,7 +16,7 @@ from streams.lane import POLL_S
 from streams.live_products import LiveProducts
 from streams.settings import Settings
 from streams.topics import DEAD_LETTERS, PREDICTIONS, QUERIES, STATE, WORKER_STATE, Topic
-from streams.worker.deciding import Asked, Nobody, answer, decided, sorted_out
+from streams.worker.deciding import Asked, answer, answered_by_numbers, sorted_out
 from streams.worker.language import Degraded, LanguageSide
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
@@ -212,7 +212,7 @@ class Worker:
             by_partition[each[0].partition].append(each)
         for partition, some in by_partition.items():
             with self._products.lock:
-                predictions = decided(self._model.decider or Nobody(), some, self._metrics)
+                predictions = answered_by_numbers(self._model, some, self._metrics)
             self._publish(self._partitions[partition], predictions, outbox)
 
     def _answer(self, state: PartitionState, ready: list[Waiting]) -> list[Any]:
@@ -222,8 +222,7 @@ class Worker:
         predictions: list[Any] = []
         for start in range(0, len(ready), most):
             with self._products.lock:
-                decider = self._model.decider
-                predictions += answer(state, ready[start : start + most], decider, self._metrics)
+                predictions += answer(state, ready[start : start + most], self._model, self._metrics)
         return predictions
 
     def _publish(self, state: PartitionState, predictions: list[Any], outbox: Outbox) -> None:

@@ -17,7 +17,15 @@ from tests.deploy.rendered import Object, documents
 from tests.deploy.test_manifests import FOLDERS, KUBERNETES, RENDERED, ROOT, WORKLOADS
 
 DOCKERFILE = (ROOT / "deploy" / "images" / "Dockerfile").read_text()
-NAMED = {"updater", "indexer", "planner", "worker", "settler"}  # their members have names, state, or both
+NAMED = {
+    "updater",
+    "indexer",
+    "planner",
+    "worker",
+    "settler",
+    "drift",
+    "scheduler",
+}  # their members have names, state, or both
 CONFIG: dict[str, str] = RENDERED["base"]["ConfigMap", "twins-settings"]["data"]
 SECRETS: dict[str, str] = documents(KUBERNETES / "base" / "secrets.example.yaml")[0]["stringData"]
 # As KEDA's scaler of Kafka has them.

@@ -19,12 +19,14 @@ from twin_store.messages.decisions import QuestionKind
 TELLING = ("item_share", "item_days", "known_share", "voucher_days", "trips")
 
 
-def publish_model(settings: Settings, bias: float = 0.0, without: tuple[str, ...] = ()) -> Manifest:
+def publish_model(
+    settings: Settings, bias: float = 0.0, without: tuple[str, ...] = (), line: str = DECIDER
+) -> Manifest:
     """A version that answers all kinds that have evidence but `without`: the more she bought, the likelier."""
     kinds = [kind for kind in EVIDENCE_NAMES if kind not in without]
     fitted = Fitted({(kind, FLOOR): _head(kind, bias) for kind in kinds}, Affinity.empty())
     until = datetime(2017, 1, 1, tzinfo=UTC).isoformat()
-    return Registry(settings.models).publish(DECIDER, until, until, fitted.to_files(), {}, {})
+    return Registry(settings.models).publish(line, until, until, fitted.to_files(), {}, {})
 
 
 def _head(kind: QuestionKind, bias: float) -> Head:

@@ -33,17 +33,19 @@ class EvidenceDecider:
         self._reader = EvidenceReader(products, fitted.affinity)
 
     @classmethod
-    def load(cls, registry: Registry, version: str, products: Products, threads: int = 1) -> Self:
-        """A published version.
+    def load(
+        cls, registry: Registry, version: str, products: Products, threads: int = 1, line: str = DECIDER
+    ) -> Self:
+        """A published version of the model of all, or of the `line` of a segment's own.
 
         Raises:
             RegistryError: it is not there, was changed, or reads evidence that this code does not give.
         """
-        _, files = registry.load(DECIDER, version)
+        _, files = registry.load(line, version)
         try:
             return cls(version, Fitted.from_files(files, threads), products)
         except (KeyError, ValueError) as error:
-            raise RegistryError(f"{DECIDER} version {version} cannot be used: {error}") from None
+            raise RegistryError(f"{line} version {version} cannot be used: {error}") from None
 
     @property
     def name(self) -> str:

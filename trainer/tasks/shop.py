@@ -1,6 +1,7 @@
 """The shop that cases are drawn from: trips, assortment, shelves, and what makes two products alike."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -23,6 +24,7 @@ class Shop:
         self.assortment = assortment
         self._shelves = shelves
         self._listings = Listings(trips)
+        self._whose: np.ndarray | None = None
 
     @classmethod
     def of(cls, history: History) -> Self:
@@ -30,9 +32,18 @@ class Shop:
         assortment = Assortment(history)
         return cls(Trips.of(history, assortment.skus), assortment, history.shelves)
 
+    def of_customers(self, customers: Collection[str]) -> "Shop":
+        """The same shop, of which only the trips of these customers are drawn."""
+        found = copy(self)
+        found._whose = np.array([customer in customers for customer in self.trips.customer_ids])
+        return found
+
     def trips_between(self, start: int, end: int, generator: np.random.Generator) -> Iterator[int]:
         """The trips with `start` <= second < `end`, each once, in random order."""
-        yield from generator.permutation(self.trips.between(start, end)).tolist()
+        trips = self.trips.between(start, end)
+        if self._whose is not None:
+            trips = trips[self._whose[self.trips.customers[trips]]]
+        yield from generator.permutation(trips).tolist()
 
     def customer(self, trip: int) -> str:
         """Who went."""

@@ -1,4 +1,4 @@
-"""What the system says about itself: dead letters, identity transfers, drift, adapter releases."""
+"""What the system says about itself: dead letters, identity transfers, segment moves, drift, adapter releases."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -61,8 +61,53 @@ class Transfer(Message):
     symbols: dict[int, str] = {}
 
 
+class SegmentMove(Message):
+    """A customer changed her segment. Topic `twins.segment-moves`, compacted, keyed by customer.
+
+    `moved_at` is the end of the period after which she is in `to_segment`, by the `definitions` of that name. Who has
+    no move yet is in their fallback. Raised once, in the transaction that folds the first event after that end.
+    """
+
+    event_type: ClassVar[str] = "twins.segment_move"
+
+    customer_id: Identifier
+    definitions: Identifier
+    from_segment: Identifier
+    to_segment: Identifier
+    moved_at: Instant
+
+
+class DriftReading(Message):
+    """What a window measured of a segment. Topic `twins.drift-readings`, keyed by segment; a segment and window once.
+
+    `sizes` has the population stability index of each feature as `psi.FEATURE`, and of the answers that were settled in
+    the window, by option: `gap` (true share less mean probability), `excess` (Brier score less what the probabilities
+    themselves expect), `brier`, `ece`, `adwin` (1: it saw a change), and `gap_z` and `excess_z`, both against the first
+    windows of the same version in standard errors over customers. What had too few samples is left out. `beyond` names
+    the sizes that passed their thresholds, `calm` says that all lie below what ends a trip.
+    """
+
+    event_type: ClassVar[str] = "twins.drift_reading"
+
+    segment: Identifier
+    window_start: Instant
+    window_end: Instant
+    visits: Annotated[int, Field(ge=0)] = 0
+    options: Annotated[int, Field(ge=0)] = 0
+    customers: Annotated[int, Field(ge=0)] = 0
+    decider_version: str | None = None
+    sizes: dict[str, float] = {}
+    beyond: list[str] = []
+    calm: bool = True
+    gap_error: float | None = None
+    excess_error: float | None = None
+
+
 class DriftTrip(Message):
-    """A segment whose twins or outcomes no longer fit its decider. Topic `twins.drift`, keyed by segment."""
+    """A segment whose twins or outcomes no longer fit its decider. Topic `twins.drift`, keyed by segment.
+
+    `sizes` are those that were beyond their thresholds for two windows in a row, by name as in `DriftReading`.
+    """
 
     event_type: ClassVar[str] = "twins.drift_trip"
 
@@ -72,6 +117,75 @@ class DriftTrip(Message):
     measure: Literal["population_stability", "performance"]
     sizes: dict[str, float]
     samples: Annotated[int, Field(ge=0)]
+
+
+class SchedulePolicy(Message):
+    """How a segment is trained. Topic `twins.schedule`, compacted, keyed by segment; `all` is for what they leave open.
+
+    A field that is None is the one of `all`, and there the default. `cron` has five fields, in UTC; `none` means never.
+    `quiet` is `HH:MM-HH:MM` in UTC, or `none`. `gpu_budget_s` counts seconds of trainings of language models a day.
+    """
+
+    event_type: ClassVar[str] = "twins.schedule_policy"
+
+    segment: Identifier
+    cron: str | None = None
+    paused: bool | None = None
+    decider: Literal["evidence", "vllm"] | None = None
+    on_drift: bool | None = None
+    quiet: str | None = None
+    gpu_budget_s: Annotated[float, Field(ge=0)] | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] | None = None
+    cooldown_h: Annotated[float, Field(ge=0)] | None = None
+    timeout_s: Annotated[float, Field(gt=0)] | None = None
+    attempts: Annotated[int, Field(ge=1, le=10)] | None = None
+    psi_max: Annotated[float, Field(gt=0)] | None = None
+    performance_z: Annotated[float, Field(gt=0)] | None = None
+    changed_at: Instant
+
+
+class TrainingJob(Message):
+    """A training that is due, under way or over. Topic `twins.jobs`, compacted, keyed by `job_id`.
+
+    The id follows from what raised it (a cron's moment, a drift's window, a request), so that it is raised once.
+    `waiting` jobs run when the policy lets them, which `reason` says; `merged` ones came while another of the segment
+    was open. `succeeded`: a version passed the gate and serves; `rejected`: the gate kept the champion; `failed`: after
+    its last attempt.
+    """
+
+    event_type: ClassVar[str] = "twins.training_job"
+
+    job_id: Annotated[str, Field(min_length=1, max_length=200)]
+    segment: Identifier
+    trigger: Literal["cron", "drift", "manual"]
+    decider: Literal["evidence", "vllm"] = "evidence"
+    status: Literal["waiting", "running", "succeeded", "rejected", "failed", "merged"]
+    due_at: Instant
+    until: Instant | None = None
+    priority: int = 5
+    attempt: Annotated[int, Field(ge=0)] = 0
+    not_before: Instant | None = None
+    reason: Text | None = None
+    owner: str | None = None
+    started_at: Instant | None = None
+    heartbeat_at: Instant | None = None
+    ended_at: Instant | None = None
+    decider_version: str | None = None
+    verdict: dict[str, float] = {}
+
+
+class Audit(Message):
+    """Who changed what, and why. Topic `twins.audit`, keyed by `subject`: a line of models, or a segment's schedule."""
+
+    event_type: ClassVar[str] = "twins.audit"
+
+    subject: Annotated[str, Field(min_length=1, max_length=400)]
+    action: Identifier
+    who: Annotated[str, Field(min_length=1, max_length=200)]
+    why: Text
+    at: Instant
+    before: str | None = None
+    after: str | None = None
 
 
 class AdapterVersion(Part):

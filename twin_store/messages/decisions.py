@@ -158,10 +158,11 @@ class Prediction(Message):
     `probabilities` has one entry per candidate or basket, or one for YES. `expired` answers came after the
     deadline and `rejected` ones could not be answered; neither has probabilities, `reason` says why.
 
-    Version 1.2 added what only answers of a language model have: the `segment` of the twin, the `adapter` that answered
-    as name@version (none: the base), `prompt_hash` of what it read, `joint_mass` (by prompt, the probability that the
-    model gave to all the answers asked for, together), the `likelihood` that it wrote of a voucher, and the `text` of a
-    review, which begins with a mark that a model wrote it.
+    `segment` is the twin's at that moment, wherever an adapter or a model of its own made the answer depend on it.
+    Version 1.2 added it, and what only answers of a language model have: the `adapter` that answered as name@version
+    (none: the base), `prompt_hash` of what it read, `joint_mass` (by prompt, the probability that the model gave to all
+    the answers asked for, together), the `likelihood` that it wrote of a voucher, and the `text` of a review, which
+    begins with a mark that a model wrote it.
     """
 
     event_type: ClassVar[str] = "twins.prediction"

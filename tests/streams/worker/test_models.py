@@ -69,3 +69,19 @@ def test_a_worker_that_starts_with_a_bad_version_has_none(offline_settings: Sett
     tamper(offline_settings, publish_model(offline_settings).version)
     with closing(CurrentModel(offline_settings, Products(Catalogue(), Market()))) as model:
         assert version_of(model) is None
+
+
+def test_a_segments_own_version_is_taken_up_and_taken_back(
+    offline_settings: Settings, model: CurrentModel
+) -> None:
+    line = models.segment_line("regulars")
+    own = publish_model(offline_settings, bias=2.0, line=line).version
+    eventually(lambda: "regulars" in model.by_segment, "the segment's own version")
+    assert model.by_segment["regulars"].version == own
+    registry = Registry(offline_settings.models)
+    registry.write_beside(line, "current.json", b"{")
+    newer = publish_model(offline_settings, bias=3.0).version
+    eventually(lambda: version_of(model) == newer, "another look")
+    assert model.by_segment["regulars"].version == own, "a broken pointer takes nobody away"
+    registry.withdraw(line)
+    eventually(lambda: model.by_segment == {}, "that the model of all answers again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -20,6 +21,7 @@ from streams.topic_admin import apply_topics
 from streams.topics import DEAD_LETTERS, ERASURE, PROFILES, QUERIES, STATE, TRANSACTIONS
 from streams.updater import process as updater
 from streams.worker import process as worker
+from streams.worker.models import segment_line
 from tests.streams.answers import Receipt, receipts_of
 from tests.streams.models import publish_model
 from tests.streams.queries import (
@@ -39,6 +41,7 @@ from twin_store.evidence import Question
 from twin_store.messages import Erasure
 from twin_store.messages.codec import epoch_seconds, instant_of
 from twin_store.records import Record as Arrived
+from twin_store.segments import load_definitions, segment_of
 
 pytestmark = pytest.mark.broker
 CUSTOMERS = 30
@@ -280,3 +283,25 @@ def test_what_is_no_query_is_set_aside_and_the_rest_is_answered(settings: Settin
     letters = [json.loads(message.value() or b"") for message in read_to_end(settings, DEAD_LETTERS)]
     assert {letter["origin_topic"] for letter in letters} == {topic_name(settings, QUERIES)}
     assert {letter["stage"] for letter in letters} == {"worker"}
+
+
+def test_a_segments_own_model_answers_its_customers_and_nobody_else(
+    folded: Settings, records: list[Record], receipts: dict[str, list[Receipt]]
+) -> None:
+    definitions = load_definitions()
+    everybody = publish_model(folded).version
+    asked = {customer: mine[-1].second for customer, mine in sorted(receipts.items())}
+    segments = {c: segment_of(twin_at(records, c, at), at, definitions) for c, at in asked.items()}
+    chosen = Counter(segments.values()).most_common(1)[0][0]
+    own = publish_model(folded, bias=1.0, line=segment_line(chosen)).version
+    try:
+        queries = [query(c, at, query_id=f"own-{c}", candidates=["819063"]) for c, at in asked.items()]
+        publish_queries(folded, queries)
+        with working(folded):
+            found = wait_for_predictions(folded, [each.query_id for each in queries])
+    finally:
+        Registry(folded.models).withdraw(segment_line(chosen))
+    assert len(set(segments.values())) > 1
+    for each in found.values():
+        segment = segments[each.customer_id]
+        assert (each.segment, each.decider_version) == (segment, own if segment == chosen else everybody)
