@@ -27,16 +27,21 @@ from trainer.training.teacher import mixed, out_of_fold
 from trainer.training.vocabulary import fixed_lines
 from twin_store.messages.decisions import QuestionKind
 from twin_store.prompts import Buckets
+from twin_store.prompts.escaping import quoted
 from twin_store.segments import load_definitions
 
 
 @dataclass(frozen=True)
 class MadeBase:
-    """A trained base in its folder, with what it was like on the last weeks before `until`, by kind."""
+    """A trained base in its folder, with what it was like on the last weeks before `until`, by kind.
+
+    `seconds` of the clock and `cpu_s` of the processor were spent on the training alone.
+    """
 
     base: BaseModel
     metrics: dict[str, Any]
     seconds: float
+    cpu_s: float
 
 
 def make_decision_base(
@@ -65,7 +70,8 @@ def make_decision_base(
     going_on = (run_folder / RUN).exists() and (folder / BUCKETS).exists()
     if not going_on:  # else the folder holds what this very run began with
         whole = fixed_lines(buckets, load_definitions())
-        make_base(SIZES[config.size], lines, folder, config.base.seed, say, whole)
+        named = [quoted(name) for name in workshop.history.catalogue["name"].drop_nulls().unique().sort()]
+        make_base(SIZES[config.size], [*lines, *named], folder, config.base.seed, say, whole)
         lay_out_ladders(folder, buckets, config.base.seed)
         (folder / BUCKETS).write_text(buckets.to_json())
     if config.cpt.steps and not going_on:
@@ -81,7 +87,7 @@ def make_decision_base(
     }
     for kind, found in metrics.items():
         say(f"{kind}: on the last weeks AUC {found['auc']:.3f}, Brier {found['brier']:.3f}")
-    return MadeBase(BaseModel.read(folder), metrics, trained["seconds"])
+    return MadeBase(BaseModel.read(folder), metrics, trained["seconds"], trained["cpu_s"])
 
 
 def _read_first(

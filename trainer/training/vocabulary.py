@@ -19,6 +19,7 @@ TITLES = (
     "Shopping-DNA",
     *(f"Evidence on {letter}" for letter in LETTERS[:6]),
 )
+FRAME = ("system\n", "user\n", "assistant\n", 'product: "', 'store: "', "<think>\n\n</think>\n\n")
 ASKED = (
     "On her next trip, will this customer buy the product?",
     "The product is promoted now. On her next trip, will this customer buy it?",
@@ -42,4 +43,4 @@ def fixed_lines(buckets: Buckets, definitions: Definitions) -> list[str]:
     whole = [*SYSTEM.splitlines(), *TITLES, *ASKED, *moments, *shelves, *lines]
     ends = [*(f"{segment.name}. {segment.text}" for segment in segments), ASK_YES_NO]
     asks = [f"Answer with one letter, A to {letter}." for letter in LETTERS[1:6]]
-    return list(dict.fromkeys((*(f"{line}\n" for line in whole), *ends, *asks)))
+    return list(dict.fromkeys((*(f"{line}\n" for line in whole), *ends, *asks, *FRAME)))
