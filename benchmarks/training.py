@@ -217,7 +217,8 @@ def _of_segment(bench: Bench, options: argparse.Namespace, config: TrainingConfi
         found = train_grpo(
             model, bench.folder, fit, asked, held_out, pace, out / f"grpo-{watched.replace(' ', '-')}", say
         )
-        named = f"… + GRPO {stage}, {watched} (kept step {found['kept']}; last look ECE {found['looks'][-1]['ece']:.3f})"
+        last = found["looks"][-1]
+        named = f"… + GRPO {stage}, {watched} (kept step {found['kept']}; last look ECE {last['ece']:.3f})"
         results.append(own.model(named, model, time.process_time() - began))
     return results
 

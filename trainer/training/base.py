@@ -58,7 +58,7 @@ def train_base(
     """Train the model in a folder and write it back. Goes on where a run in `run_folder` was cut off.
 
     Returns:
-        `steps`, `seconds` of the clock and `cpu_s` of the processor, and `loss`, the mean of the last tenth of the steps.
+        `steps`, `seconds` of the clock, `cpu_s` of the processor, and `loss`, the mean of the last tenth of the steps.
 
     Raises:
         RunError: `run_folder` holds another run, or a broken one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def data(examples: list[Example], taught: Taught) -> Encoded:
     return Encoded.of(examples, taught.tokens, 4_096)
 
 
-def cut_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+def cut_off(monkeypatch: pytest.MonkeyPatch, step: int, train: Callable[[], object]) -> None:
+    """Train, and be killed after a step."""
     note = Run.note
 
     def cut(self: Run, at: int, **said: Any) -> None:
@@ -45,7 +47,10 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
             raise Killed
         note(self, at, **said)
 
-    monkeypatch.setattr(Run, "note", cut)
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "note", cut)
+        with pytest.raises(Killed):
+            train()
 
 
 def test_every_example_once_an_epoch_and_the_order_follows_from_the_seed() -> None:
@@ -64,9 +69,7 @@ def test_a_base_that_was_cut_off_ends_as_if_it_had_not_been(
     for folder in folders:
         shutil.copytree(taught.folder, folder)
     train_base(folders[0], data, PACE, tmp_path / "run-whole")
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        cut_after(patched, step)
-        train_base(folders[1], data, PACE, tmp_path / "run-cut")
+    cut_off(monkeypatch, step, lambda: train_base(folders[1], data, PACE, tmp_path / "run-cut"))
     train_base(folders[1], data, PACE, tmp_path / "run-cut")
     whole, cut = (Run(tmp_path / name).losses() for name in ("run-whole", "run-cut"))
     assert [line["step"] for line in whole] == list(range(1, PACE.steps + 1))
@@ -81,9 +84,7 @@ def test_an_adapter_that_was_cut_off_goes_on_with_the_same_examples(
 ) -> None:
     pace = SftPace(steps=4, batch=6, warmup=1, keep_every=2)
     train_sft(taught.folder, examples, pace, tmp_path / "whole")
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        cut_after(patched, 3)
-        train_sft(taught.folder, examples, pace, tmp_path / "cut")
+    cut_off(monkeypatch, 3, lambda: train_sft(taught.folder, examples, pace, tmp_path / "cut"))
     train_sft(taught.folder, examples, pace, tmp_path / "cut")
     whole, cut = (Run(tmp_path / name).losses() for name in ("whole", "cut"))
     assert [line["step"] for line in whole] == [1, 2, 3, 4]
@@ -109,9 +110,7 @@ def test_a_corrupted_checkpoint_is_named_and_not_gone_on_from(
     folder = tmp_path / "base"
     shutil.copytree(taught.folder, folder)
     before = (folder / "model.safetensors").read_bytes()
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        cut_after(patched, 4)
-        train_base(folder, data, PACE, tmp_path / "run")
+    cut_off(monkeypatch, 4, lambda: train_base(folder, data, PACE, tmp_path / "run"))
     path = tmp_path / "run" / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(RunError, match="broken"):
