@@ -17,7 +17,7 @@ from twin_store.affinity import Affinity
 from twin_store.catalogue import Catalogue
 from twin_store.evidence import EvidenceReader, Products
 from twin_store.market import Market
-from twin_store.messages.codec import FIRST_MONDAY, SECONDS_PER_DAY
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 BLOCK_DAYS = 28  # affinity is fitted anew for each block of cases, on what came before the block
 WARM_UP_DAYS = 56  # no cases before this much history
@@ -65,14 +65,7 @@ def market_of(history: History) -> Market:
     weekly = history.weekly()
     keyed = weekly.with_columns(pl.Series("sku_key", keys_of(weekly["sku"]), dtype=pl.Int64))
     market = Market.from_weeks(keyed, history.currency)
-    week = (pl.col("second") // SECONDS_PER_DAY - FIRST_MONDAY) // 7
-    listed = (
-        history.lines.filter(
-            (pl.col("kind") == "sale") & pl.col("store_id").is_not_null() & pl.col("sku").is_not_null()
-        )
-        .group_by("sku", "store_id")
-        .agg(week.min().alias("week"))
-    )
+    listed = history.listed()
     if listed.height:
         market.list_at(keys_of(listed["sku"]), keys_of(listed["store_id"]), listed["week"].to_numpy())
     return market
