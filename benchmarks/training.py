@@ -39,7 +39,6 @@ from trainer.training.sft import train_sft
 from twin_store.lake import Lake
 
 SPLIT, END = datetime(2017, 10, 1, tzinfo=UTC), datetime(2018, 1, 2, tzinfo=UTC)
-HELD_OUT = 12_000
 SEED = 2  # not the seed that drew the cases to learn from
 
 
@@ -63,6 +62,7 @@ def main() -> None:
     )
     parser.add_argument("--lake", type=Path, help="a lake of the data set (default: made for the occasion)")
     parser.add_argument("--cases", type=int, default=96_000, help="labels to learn from, about")
+    parser.add_argument("--held-out", type=int, default=12_000, help="labels to measure on, about")
     parser.add_argument("--steps", type=int, default=2_000, help="of the base's training")
     parser.add_argument("--cpt", type=int, default=0, help="steps of reading before it")
     parser.add_argument("--sft", type=int, default=150, help="steps of the adapter's")
@@ -103,18 +103,21 @@ def measure(lake: Lake, options: argparse.Namespace, out: Path) -> list[Result]:
     early = Workshop(History.from_lake(lake, SPLIT, SPLIT - timedelta(weeks=26), say), say)
     began = time.process_time()
     folder = out / "base"
-    made = make_decision_base(early, catalogue_lines(lake), config, folder, out / "run", options.threads, say)
+    examiner = Examiner(early)
+    cases = list(matched.purchases(early.shop, early.first_case, early.end, options.cases, effort.seed))
+    parts = parted(examiner.ask(cases))
+    say(f"{len(cases):,} cases with {options.cases:,} labels")
+    made = make_decision_base(
+        early, catalogue_lines(lake), config, folder, out / "run", options.threads, say, {"purchase": parts}
+    )
     prepared = time.process_time() - began - made.cpu_s
     say(
         f"the base: {made.cpu_s:.0f} s of the processor, {made.seconds:.0f} s of the clock; its data {prepared:.0f} s"
     )
     whole = Workshop(History.from_lake(lake, END, END - timedelta(weeks=1), say), say)
-    examiner = Examiner(early)
-    cases = list(matched.purchases(early.shop, early.first_case, early.end, options.cases, effort.seed))
-    parts = parted(examiner.ask(cases))
     later = Examiner(whole)
     split, end = int(SPLIT.timestamp()), int(END.timestamp())
-    held_out = later.ask(list(matched.purchases(whole.shop, split, end, HELD_OUT, SEED)))
+    held_out = later.ask(list(matched.purchases(whole.shop, split, end, options.held_out, SEED)))
     began = time.process_time()
     head = Head.fit(parts.fit.table, parts.calibrate.table, effort.seed, options.threads)
     evidence_s = time.process_time() - began

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,14 @@ def make_decision_base(
     run_folder: Path,
     threads: int = 1,
     say: Callable[[str], None] = lambda _: None,
+    parts: Mapping[QuestionKind, Parts] | None = None,
 ) -> MadeBase:
     """Make a base in a new folder and train it on the decisions of a history.
 
     Args:
         lines: what the tokenizer is learnt from, beside the lines of prompts.
         threads: of the teacher's LightGBM.
+        parts: the cases, if they are not to be drawn as the set-up says.
 
     Raises:
         NotEnoughHistoryError: the history has too few cases.
@@ -65,7 +67,7 @@ def make_decision_base(
         RunError: `run_folder` holds another run.
     """
     examiner = Examiner(workshop)
-    parts = gather(workshop, examiner, config, say)
+    parts = parts or gather(workshop, examiner, config, say)
     buckets = Buckets(Buckets.fit(tables_of(parts)).edges, config.silent).most_telling(config.numbers)
     going_on = (run_folder / RUN).exists() and (folder / BUCKETS).exists()
     if not going_on:  # else the folder holds what this very run began with
@@ -107,7 +109,7 @@ def _read_first(
 
 def _taught(
     examiner: Examiner,
-    parts: dict[QuestionKind, Parts],
+    parts: Mapping[QuestionKind, Parts],
     buckets: Buckets,
     config: TrainingConfig,
     threads: int,
