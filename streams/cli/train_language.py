@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trainer.tasks.workshop import Workshop
     from trainer.training.config import TrainingConfig
     from twin_store.lake import Lake
+    from twin_store.messages.decisions import QuestionKind
 
 SHELVES_WEEKS = 26  # displays and mailers are many: this much of them teaches enough
 Until = Annotated[
@@ -62,7 +63,7 @@ def base(
     if size not in SIZES:
         raise UsageError(f"there is no size {size!r}; known: {', '.join(SIZES)}")
     say = _teller(as_json)
-    metrics = {}
+    metrics: Mapping[QuestionKind, dict[str, float | int]] = {}
     try:
         if corpus is not None or steps == 0:
             events = None if corpus is not None else Lake(lake or load_settings().lake)
@@ -81,7 +82,7 @@ def base(
         raise TwinsError(str(error)) from None
     typer.echo(f"base {made.name}, sha256 {made.sha256}", err=as_json)
     if as_json:
-        found = {"name": made.name, "sha256": made.sha256, "folder": str(out), "metrics": metrics}
+        found = {"name": made.name, "sha256": made.sha256, "folder": str(out), "metrics": dict(metrics)}
         print(json.dumps(found, indent=2))
 
 
@@ -173,7 +174,7 @@ def _trained_base(
     config: TrainingConfig,
     threads: int,
     say: Callable[[str], None],
-) -> tuple[BaseModel, dict[str, object]]:
+) -> tuple[BaseModel, Mapping[QuestionKind, dict[str, float | int]]]:
     from trainer.tiny_base import catalogue_lines
     from trainer.training.decision_base import make_decision_base
     from trainer.training.runs import RunError

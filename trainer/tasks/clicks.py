@@ -21,8 +21,8 @@ def next_steps(lake: Lake, start: int, end: int, bucket: int, cut: int) -> pl.Da
     Options are the actions and `end`; evidence is how often each action came so far, the last two, and the seconds
     since the session's first.
     """
-    span = (datetime.fromtimestamp(moment, UTC) for moment in (start, end))
-    clicks = lake.scan_clicks(*span, bucket=bucket).filter(pl.col("customer_id").is_not_null())
+    first, last = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
+    clicks = lake.scan_clicks(first, last, bucket=bucket).filter(pl.col("customer_id").is_not_null())
     by = ["customer_id", "session_id"]
     action = pl.col("action")
     steps = (

@@ -102,8 +102,8 @@ def train_adapter(
         held_out = Encoded.of(later, tokens, listener.tokens_max)
         asked = {kind: part.fit for kind, part in own.items()}
         train_grpo(model, base_folder, fit, asked, held_out, config.grpo, run_folder / "grpo", say)
-    calibration = {}
-    scores = []
+    calibration: dict[QuestionKind, Curve | Temperature] = {}
+    scores: list[Scores] = []
     for kind, part in own.items():
         # Those of the shop floor come last and are what is asked live, so theirs is the calibration that is published.
         for later_part in by_drawing(part.calibrate):

@@ -22,7 +22,6 @@ from twin_store.prompts import Buckets
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
 
 PARAMETER, FIRST, SECOND = "parameter.", "first.", "second."
 BETAS, EPSILON = (0.9, 0.98), 1e-8
@@ -96,7 +95,7 @@ def train_base(
 class Learner:
     """A model with its optimiser. One step follows from the state and the rows alone."""
 
-    def __init__(self, model: PreTrainedModel, pace: Pace, eos: int) -> None:
+    def __init__(self, model: Any, pace: Pace, eos: int) -> None:
         import torch
 
         self._model = model.train()
@@ -119,7 +118,7 @@ class Learner:
             group["lr"] = self._pace.rate * rate_share(step, self._pace)
         loss = self._loss(data, rows)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._pace.clip)
         self._optimiser.step()
         return float(loss.detach())
@@ -181,8 +180,8 @@ def lay_out_ladders(folder: Path, buckets: Buckets, seed: int) -> int:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     table = model.get_input_embeddings().weight
     dice = torch.Generator().manual_seed(seed)
     placed = 0
@@ -203,4 +202,5 @@ def eos_of(folder: Path) -> int:
     """The id of the end of a turn for the model in a folder."""
     from transformers import AutoTokenizer
 
-    return int(AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(IM_END))
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    return int(tokenizer.convert_tokens_to_ids(IM_END))

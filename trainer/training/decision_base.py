@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from trainer.base_model import BaseModel
 from trainer.deciders.language.served import BUCKETS
@@ -39,7 +38,7 @@ class MadeBase:
     """
 
     base: BaseModel
-    metrics: dict[str, Any]
+    metrics: Mapping[QuestionKind, dict[str, float | int]]
     seconds: float
     cpu_s: float
 

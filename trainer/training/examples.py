@@ -57,6 +57,8 @@ def examples_of(
     for number, prompts in examiner.prompts(asked, buckets):
         case, first = asked.cases[number], int(asked.starts[number])
         for prompt in prompts:
+            answers: tuple[str, ...]
+            rows: tuple[int, ...]
             if prompt.form == "yes_no":
                 row = first + prompt.about
                 answers, rows = (YES, NO), (row,)

@@ -25,6 +25,7 @@ from trainer.training.runs import CHECKPOINTS, Run, RunError, newest_checkpoint,
 from trainer.training.scoring import answer_shares
 from trainer.training.sft import quiet, sha256_of
 from twin_store.evidence import EVIDENCE_NAMES
+from twin_store.messages.decisions import QuestionKind
 from twin_store.prompts import as_dicts
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class GrpoPace:
     bf16: bool = False
 
 
-def rows_of(examples: Sequence[Example], asked: Mapping[str, Asked]) -> list[dict[str, Any]]:
+def rows_of(examples: Sequence[Example], asked: Mapping[QuestionKind, Asked]) -> list[dict[str, Any]]:
     """The data set of GRPO: prompts, and the columns that rewards read.
 
     Args:
@@ -70,7 +71,9 @@ def rows_of(examples: Sequence[Example], asked: Mapping[str, Asked]) -> list[dic
         names = EVIDENCE_NAMES[each.kind]
         evidence = asked[each.kind].table.evidence[list(each.rows)]
         deal = float(evidence[0, names.index("deal_share")]) if "deal_share" in names else np.nan
-        shared = evidence[:, names.index("basket_affinity")] if "basket_affinity" in names else []
+        shared = (
+            evidence[:, names.index("basket_affinity")] if "basket_affinity" in names else evidence[:0, 0]
+        )
         has_letters = len(each.rows) > 1
         rows.append(
             {
@@ -79,7 +82,7 @@ def rows_of(examples: Sequence[Example], asked: Mapping[str, Asked]) -> list[dic
                 "right": each.right,
                 "options": len(each.answers) if has_letters else 0,
                 "deal_share": None if np.isnan(deal) else deal,
-                "shared": np.nan_to_num(np.asarray(shared, dtype=np.float64)).tolist(),
+                "shared": np.nan_to_num(shared.astype(np.float64)).tolist(),
             }
         )
     return rows
@@ -89,7 +92,7 @@ def train_grpo(
     model: Any,
     base: Path,
     examples: Sequence[Example],
-    asked: Mapping[str, Asked],
+    asked: Mapping[QuestionKind, Asked],
     held_out: Encoded,
     pace: GrpoPace,
     run_folder: Path,
@@ -119,7 +122,7 @@ def train_grpo(
     checkpoint = newest_checkpoint(run_folder)
     trainer = GRPOTrainer(
         model=model,
-        reward_funcs=rewards,
+        reward_funcs=list(rewards),
         args=GRPOConfig(
             output_dir=str(run_folder / CHECKPOINTS),
             max_steps=pace.steps,
@@ -205,7 +208,7 @@ class Watch:
 
         watch = self
 
-        class Looking(TrainerCallback):  # type: ignore[misc]
+        class Looking(TrainerCallback):
             def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
                 watch.steps = state.global_step
                 if state.global_step % watch._pace.look_every and state.global_step != state.max_steps:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from trainer.deciders.vllm.tokens import ModelTokens
 from trainer.training.encoded import NOTHING, Encoded, padded
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
 BATCH = 128
 
 
-def answer_shares(model: PreTrainedModel, data: Encoded) -> np.ndarray:
+def answer_shares(model: Any, data: Encoded) -> np.ndarray:
     """Probabilities among the answers of each prompt: float64 [n, ANSWERS_MAX], 0 where there is no answer."""
     found = np.zeros(data.answers.shape)
     order = np.argsort(data.lengths, kind="stable")
@@ -31,7 +28,7 @@ def answer_shares(model: PreTrainedModel, data: Encoded) -> np.ndarray:
     return found
 
 
-def p_yes(model: PreTrainedModel, data: Encoded, tokens: ModelTokens) -> np.ndarray:
+def p_yes(model: Any, data: Encoded, tokens: ModelTokens) -> np.ndarray:
     """P(YES) among YES and NO of each prompt, whatever it asks for: float64 [n]."""
     found = []
     for begin in range(0, len(data), BATCH):
@@ -41,7 +38,7 @@ def p_yes(model: PreTrainedModel, data: Encoded, tokens: ModelTokens) -> np.ndar
     return np.concatenate(found)
 
 
-def first_token_logs(model: PreTrainedModel, prompts: Sequence[np.ndarray]) -> np.ndarray:
+def first_token_logs(model: Any, prompts: Sequence[np.ndarray]) -> np.ndarray:
     """Log probabilities of the token after each prompt: float64 [n, vocabulary]."""
     import torch
 

@@ -155,11 +155,12 @@ def _trainer_class() -> Any:
     from torch.utils.data import SequentialSampler
     from trl import SFTTrainer
 
-    class NotedTrainer(SFTTrainer):  # type: ignore[misc]
+    class NotedTrainer(SFTTrainer):
         noted: Run
 
         def _get_train_sampler(self, dataset: Any = None) -> SequentialSampler:
-            return SequentialSampler(dataset if dataset is not None else self.train_dataset)
+            found: Any = self.train_dataset if dataset is None else dataset
+            return SequentialSampler(found)
 
         def compute_loss(self, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
             rows = batch_sha(inputs["input_ids"])

@@ -10,6 +10,7 @@ from twin_store.prompts.dna import PARTS_OF_DAY, WEEKDAYS
 from twin_store.prompts.questions import ASK_YES_NO
 from twin_store.prompts.rendering import SYSTEM
 from twin_store.segments import Definitions
+from twin_store.segments.definitions import Fallback, Segment
 
 TITLES = (
     "Segment",
@@ -31,7 +32,7 @@ ASKED = (
 
 def fixed_lines(buckets: Buckets, definitions: Definitions) -> list[str]:
     """The texts that are one token each, always the same for the same arguments; most end their line."""
-    segments = (definitions.fallback, *definitions.segments)
+    segments: list[Segment | Fallback] = [definitions.fallback, *definitions.segments]
     moments = [f"moment: {day} {part}, UTC" for day in WEEKDAYS for part in PARTS_OF_DAY]
     flags = [
         f"{display}on display, {mailer}in the mailer" for display in ("", "not ") for mailer in ("", "not ")

@@ -15,7 +15,7 @@ from twin_store.messages.decisions import QuestionKind
 from twin_store.prompts import MalformedAnswer, read_answer
 
 Stage = Literal["v1", "v4"]
-Reward = Callable[..., list[float]]
+Reward = Callable[..., list[float | None]]
 FORM_SHARE = 0.2  # of the weight: the form is learnt soon, and then must not drown what is right
 TASTE_SHARE = 0.3
 
@@ -24,14 +24,14 @@ def rewards_of(stage: Stage, no_weight: float = NO_WEIGHT) -> tuple[list[Reward]
     """The rewards of a stage and the weight of each."""
 
     def right(completions: Sequence[Any], kind: Sequence[QuestionKind], right: Sequence[int],
-              options: Sequence[int], **_: Any) -> list[float]:  # fmt: skip
+              options: Sequence[int], **_: Any) -> list[float | None]:  # fmt: skip
         return [
             _right(each, text_of(said), place, count, no_weight)
             for each, said, place, count in zip(kind, completions, right, options, strict=True)
         ]
 
     def form(completions: Sequence[Any], kind: Sequence[QuestionKind], options: Sequence[int],
-             **_: Any) -> list[float]:  # fmt: skip
+             **_: Any) -> list[float | None]:  # fmt: skip
         return [
             well_formed(each, text_of(said), options=max(1, count))
             for each, said, count in zip(kind, completions, options, strict=True)
@@ -44,7 +44,7 @@ def rewards_of(stage: Stage, no_weight: float = NO_WEIGHT) -> tuple[list[Reward]
         deal_share: Sequence[float | None],
         shared: Sequence[Sequence[float]],
         **_: Any,
-    ) -> list[float]:
+    ) -> list[float | None]:
         found = zip(kind, completions, options, deal_share, shared, strict=True)
         return [_fits(each, text_of(said), count, deal, of) for each, said, count, deal, of in found]
 
