@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.errors import TwinsError, UsageError
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from trainer.base_model import BaseModel
@@ -120,6 +120,32 @@ def adapter(
         print(json.dumps(result, indent=2))
 
 
+def language_challenger(
+    settings: Settings,
+    segment: str,
+    until: datetime | None,
+    scale: float,
+    seed: int,
+    threads: int,
+    run: Path,
+    say: Callable[[str], None],
+    config: str = "cpu-tiny",
+) -> dict[str, object]:
+    """Train an adapter over the deployment's base and judge it: what a challenger's `result.json` has.
+
+    `version` is None where the gate refused it. Raises as `train_and_publish`, and `UsageError` without a base.
+    """
+    if settings.vllm_model is None:
+        raise UsageError("there is no base to train an adapter over: set TWINS_VLLM_MODEL")
+    result = train_and_publish(
+        segment, settings.vllm_model, until, _set_up(config, scale, None, seed, None), run, False,
+        settings.lake, settings.models, threads, say,
+    )  # fmt: skip
+    line, version = f"vllm/{segment}", result["version"]
+    where = None if version is None else f"{settings.models}/{line}/{version}/manifest.json"
+    return result | {"line": line, "parent": None, "manifest": where}
+
+
 def train_and_publish(
     segment: str,
     base: Path,
@@ -132,10 +158,16 @@ def train_and_publish(
     threads: int,
     say: Callable[[str], None],
 ) -> dict[str, object]:
-    """The whole of an adapter's training; returns what `result.json` in the run's folder says."""
+    """The whole of an adapter's training; returns what `result.json` in the run's folder says.
+
+    Raises:
+        UsageError: there is no such segment, it has too few cases, or the base or the run's folder cannot be used.
+        TwinsError: the lake cannot be read now.
+    """
     from trainer.base_model import BaseModelError
     from trainer.gate.verdict import Guards
     from trainer.registry import Registry
+    from trainer.tasks.history import NotEnoughHistoryError
     from trainer.training.adapter import train_adapter
     from trainer.training.publishing import publish_trained, write_result
     from trainer.training.runs import RunError
@@ -151,7 +183,7 @@ def train_and_publish(
             trained = train_adapter(
                 workshop, base, segment, config, run_folder, Guards(must_win=True), threads, say
             )
-    except (BaseModelError, RunError) as error:
+    except (BaseModelError, NotEnoughHistoryError, RunError) as error:
         raise UsageError(str(error)) from None
     except LakeError as error:
         raise TwinsError(str(error)) from None
@@ -175,6 +207,7 @@ def _trained_base(
     threads: int,
     say: Callable[[str], None],
 ) -> tuple[BaseModel, Mapping[QuestionKind, dict[str, float | int]]]:
+    from trainer.tasks.history import NotEnoughHistoryError
     from trainer.tiny_base import catalogue_lines
     from trainer.training.decision_base import make_decision_base
     from trainer.training.runs import RunError
@@ -191,7 +224,7 @@ def _trained_base(
                 threads,
                 say,
             )
-    except RunError as error:
+    except (NotEnoughHistoryError, RunError) as error:
         raise UsageError(str(error)) from None
     return made.base, made.metrics
 

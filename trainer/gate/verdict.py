@@ -70,9 +70,17 @@ class Verdict:
     kinds: tuple[KindVerdict, ...]
     published_for: tuple[str, ...]
 
+    @property
+    def reason(self) -> str:
+        """In a line, what is decided and why."""
+        if self.passed:
+            return f"passed for {', '.join(self.published_for)}"
+        return f"refused: {'; '.join(self.reasons)}"
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; `kinds` by name."""
-        return asdict(self) | {"kinds": {each.kind: asdict(each) for each in self.kinds}}
+        kinds = {each.kind: asdict(each) for each in self.kinds}
+        return asdict(self) | {"reason": self.reason, "kinds": kinds}
 
     def to_files(self) -> dict[str, bytes]:
         """For machines and for people."""

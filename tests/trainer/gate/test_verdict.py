@@ -124,6 +124,7 @@ def test_the_verdict_can_be_read_by_machines_and_people() -> None:
     verdict = judge("evidence", "an adapter", [scores(0.1), scores(0.1, n=10, kind="voucher_redemption")])
     found = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
     assert found["kinds"]["purchase"]["passed"] is True
+    assert found["reason"] == "passed for purchase"
     text = verdict.to_files()[TEXT_FILE].decode()
     assert text.startswith("# an adapter against evidence: passed\n")
     assert text.count("\n| ") == 3

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from streams.cli.main import build
+from streams.errors import UsageError
 from tests.trainer.training.conftest import Taught
 from trainer.deciders.language.served import ServedAdapter
 from trainer.deciders.vllm.adapters import check_adapter
@@ -21,6 +24,7 @@ from trainer.training.adapter import TrainedAdapter, base_buckets, train_adapter
 from trainer.training.config import TrainingConfig
 from trainer.training.publishing import publish_trained, write_result
 from trainer.training.runs import RunError
+from twin_store.lake import Lake
 
 UNTIL = datetime(2024, 7, 19, tzinfo=UTC)
 
@@ -107,3 +111,22 @@ def test_a_base_that_was_not_trained_on_decisions_is_named(tmp_path: Path) -> No
     (tmp_path / "buckets.json").write_text('{"format": 1, "edges": {}, "silent": ["question"]}')
     with pytest.raises(RunError, match="silent"):
         base_buckets(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--segment", "nobody"], "there is no segment 'nobody'"),
+        (["--segment", "regulars", "--publish", "maybe"], "passed or always"),
+        (["--segment", "regulars", "--config", "none.toml"], "no set-up"),
+        (["--segment", "regulars", "--until", "2020-01-01"], "no receipts"),
+    ],
+)
+def test_wrong_use_of_the_command_is_said_in_a_line(
+    taught: Taught, town_lake: Lake, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    where = ["--base", str(taught.folder), "--lake", town_lake.log.storage.full(""), "--run", str(tmp_path)]
+    command = ["train", "adapter", *arguments, *where]
+    with pytest.raises(UsageError, match=said):
+        CliRunner().invoke(build(command), command, catch_exceptions=False)
+    assert not (tmp_path / "result.json").exists()
