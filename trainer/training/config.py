@@ -38,7 +38,7 @@ class TrainingConfig:
     """
 
     kinds: tuple[QuestionKind, ...] = ("purchase",)
-    silent: tuple[str, ...] = ("dna",)
+    silent: tuple[str, ...] = ("dna", "environment.retrieved")
     numbers: int = 64
     size: str = "tiny"
     teacher_share: float = 0.7

@@ -23,7 +23,8 @@ FORMAT = 1  # of the prompts as a whole: an adapter answers the form that it was
 BUCKETS = 16
 DIGITS = 3  # that count of an edge: what is written is exactly where the bucket ends
 UNKNOWN = "unknown"
-SECTIONS = ("segment", "dna", "environment")  # of a prompt, which a model may be trained without
+# What of a prompt a model may be trained without; each is the beginning of the keys of its lines.
+SECTIONS = ("segment", "dna", "environment", "environment.retrieved")
 YES_NO_UNIT = "yes/no"
 EDGE_MAX = 1e15
 _HALF = (0.5,)
@@ -106,7 +107,7 @@ class Buckets:
 
     def is_silent(self, key: str) -> bool:
         """Whether the lines of a key are left out of every prompt."""
-        return key.partition(".")[0] in self.silent
+        return any(key == section or key.startswith(f"{section}.") for section in self.silent)
 
     def to_json(self) -> str:
         """The edges as JSON, always the same for the same edges."""

@@ -65,7 +65,7 @@ def test_training_shows_what_serving_sends(workshop: Workshop, examiner: Examine
 def test_a_silent_section_is_in_no_prompt_and_travels_with_the_buckets(
     examiner: Examiner, taught: Taught
 ) -> None:
-    assert taught.buckets.silent == ("dna",)
+    assert taught.buckets.silent == ("dna", "environment.retrieved")
     assert Buckets.from_json(taught.buckets.to_json()) == taught.buckets
     asked = taught.parts["purchase"].last.where(np.arange(len(taught.parts["purchase"].last)) < 3)
     (silent, *_) = examples_of(examiner, asked, taught.buckets)
