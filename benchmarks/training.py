@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=96_000, help="labels to learn from, about")
     parser.add_argument("--held-out", type=int, default=12_000, help="labels to measure on, about")
     parser.add_argument("--steps", type=int, default=2_000, help="of the base's training")
+    parser.add_argument("--batch", type=int, default=32, help="examples a step")
     parser.add_argument("--cpt", type=int, default=0, help="steps of reading before it")
     parser.add_argument("--sft", type=int, default=150, help="steps of the adapter's")
     parser.add_argument("--grpo", type=int, default=40, help="steps by reward")
@@ -98,7 +99,7 @@ def measure(lake: Lake, options: argparse.Namespace, out: Path) -> list[Result]:
     """All models, one after the other."""
     config = TrainingConfig.named("cpu-tiny")
     effort = replace(config.effort, purchase=options.cases, purchase_floor=0, threads=options.threads)
-    base_pace = replace(config.base, steps=options.steps)
+    base_pace = replace(config.base, steps=options.steps, batch=options.batch)
     config = replace(config, effort=effort, base=base_pace, cpt=replace(config.cpt, steps=options.cpt))
     early = Workshop(History.from_lake(lake, SPLIT, SPLIT - timedelta(weeks=26), say), say)
     began = time.process_time()

@@ -21,7 +21,7 @@ from twin_store.messages.decisions import QuestionKind
 from twin_store.prompts import Buckets
 
 EFFORT = Effort(
-    purchase=3_000, purchase_floor=1_500, promotion=600, promotion_floor=0, completion=1_000, choice=200
+    purchase=2_000, purchase_floor=800, promotion=600, promotion_floor=0, completion=1_000, choice=200
 )
 
 
@@ -43,7 +43,7 @@ def config() -> TrainingConfig:
     return replace(
         found,
         effort=EFFORT,
-        base=replace(found.base, steps=60, batch=48, keep_every=0),
+        base=replace(found.base, steps=60, batch=24, keep_every=0),
         sft=replace(found.sft, steps=6, batch=16, keep_every=2, rate=3e-3),
         grpo=replace(found.grpo, steps=3, prompts=4, look_every=2, keep_every=0),
     )

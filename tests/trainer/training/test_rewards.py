@@ -17,6 +17,7 @@ from trainer.training.rewards.answers import option, stated_likelihood, well_for
 from trainer.training.rewards.baskets import co_occurrence, items_said, jaccard
 from trainer.training.rewards.stages import rewards_of
 from trainer.training.rewards.taste import promotion_affinity
+from trainer.training.scoring import p_yes
 from trainer.training.sft import lora
 
 
@@ -112,10 +113,12 @@ def test_a_weight_on_no_acts_unless_rewards_are_scaled_by_their_group(
     scale: Any,
     ratio: float,
 ) -> None:
-    no, yes = (next(each for each in examples if each.answer == word) for word in ("NO", "YES"))
-    # The temperature makes both answers come; the weight must show in how far their advantages lie apart.
-    pace = GrpoPace(steps=1, prompts=2, answers=8, temperature=4.0, scale_rewards=scale, no_weight=5.0,
-                    look_every=1, keep_every=0, ece_max=1.0)  # fmt: skip
+    said = p_yes(adapted(taught), Encoded.of(examples, taught.tokens, 4_096), taught.tokens)
+    unsure = [examples[place] for place in np.argsort(np.abs(said - 0.5)).tolist()]
+    # Of unsure questions both answers come; the weight must show in how far their advantages lie apart.
+    no, yes = (next(each for each in unsure if each.answer == word) for word in ("NO", "YES"))
+    pace = GrpoPace(steps=1, prompts=2, answers=16, scale_rewards=scale, no_weight=5.0, look_every=1,
+                    keep_every=0, ece_max=1.0)  # fmt: skip
     monkeypatch.setattr("trainer.training.grpo.order_of", lambda *_: np.array([0, 1]))
     found = advantages(taught, [no, yes], pace, tmp_path, monkeypatch)
     right = found > 0
@@ -124,7 +127,7 @@ def test_a_weight_on_no_acts_unless_rewards_are_scaled_by_their_group(
     apart = found.max(axis=1) - found.min(axis=1)
     if scale == "group":  # what is left depends on how many were right, and not on the weight
         share = right.mean(axis=1)
-        deviation = np.sqrt(share * (1 - share) * 8 / 7)
+        deviation = np.sqrt(share * (1 - share) * 16 / 15)
         np.testing.assert_allclose(apart * deviation, 1.0, atol=0.25)
     else:
         assert apart[0] / apart[1] == pytest.approx(ratio, rel=0.25)
