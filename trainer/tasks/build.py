@@ -35,7 +35,8 @@ SHELVES = timedelta(weeks=26)
 MANIFEST = "tasks.json"
 Draw = Callable[[Shop, int, int, int, int], Iterator[Case]]
 DRAWN: dict[str, Draw] = {
-    "b1": lambda shop, start, end, count, seed: matched.purchases(shop, start, end, count, seed, "hers"),
+    # From all pools: were all that she did not buy hers, whatever is new to her would be known to be bought.
+    "b1": matched.purchases,
     "b2-same-section": lambda shop, start, end, count, seed: matched.purchases(
         shop, start, end, count, seed, "section"
     ),
