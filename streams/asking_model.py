@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from streams.asking import Answerer, Who
 from streams.errors import TwinsError, UsageError
 from streams.lake_decider import current_decider
-from streams.product_names import product_names
 from streams.settings import Settings
 from streams.updater.names import LiveNames
 from streams.worker.hosts import base_buckets, engine_settings
@@ -28,6 +27,7 @@ from trainer.deciders.vllm.thread import EngineThread
 from twin_store.affinity import Affinity
 from twin_store.dna.profile import ProductNames
 from twin_store.evidence import EvidenceReader, Products
+from twin_store.product_names import product_names
 from twin_store.segments import load_definitions
 from twin_store.usuals import Usuals
 

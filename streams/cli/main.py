@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dlq": ("streams.cli.dlq", "List, show and replay messages that could not be used."),
     "lake": ("streams.cli.lake", "Inspect and tidy the event lake."),
     "products": ("streams.cli.products", "Search the product index, or build it again."),
+    "tasks": ("streams.cli.tasks", "Build decision tasks as tables, and check them for leaks."),
     "train": ("streams.cli.train", "Fit the models that answer decision queries."),
     "adapters": ("streams.cli.adapters", "Release language adapters by segment, compare, roll back."),
     "models": ("streams.cli.models", "Versions of models: promote, roll back, compare, tidy."),

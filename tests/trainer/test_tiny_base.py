@@ -120,12 +120,12 @@ def test_the_command_makes_one_from_a_text_file(base: BaseModel, tmp_path: Path)
     corpus.write_text("\n".join(LINES))
     out = tmp_path / "model"
     made = json.loads(call("--size", "tiny", "--out", str(out), "--corpus", str(corpus), "--json"))
-    assert made == {"name": "model", "sha256": base.sha256, "folder": str(out)}
+    assert made == {"name": "model", "sha256": base.sha256, "folder": str(out), "metrics": {}}
 
 
 def test_the_command_makes_one_from_the_catalogue_in_the_lake(town_lake: Lake, tmp_path: Path) -> None:
     url = town_lake.log.storage.full("")
-    assert "sha256" in call("--out", str(tmp_path / "model"), "--lake", url)
+    assert "sha256" in call("--out", str(tmp_path / "model"), "--lake", url, "--steps", "0")
     lines = catalogue_lines(town_lake)
     assert lines == sorted(set(lines))
     name = town_lake.scan_catalog().collect()["name"][0]

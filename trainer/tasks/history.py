@@ -54,6 +54,7 @@ class History:
         catalogue: as `Lake.scan_catalog`.
         shelves: displays and mailers.
         campaigns: CAMPAIGN_SCHEMA; a row a campaign, with its coupons and what they cover.
+        everybody: what all customers bought, where the lines are those of some.
     """
 
     lines: pl.DataFrame
@@ -62,6 +63,7 @@ class History:
     campaigns: pl.DataFrame
     until: int
     currency: str = "USD"
+    everybody: "Everybody | None" = None
 
     @classmethod
     def from_lake(
@@ -70,13 +72,18 @@ class History:
         until: datetime,
         shelves_from: datetime,
         progress: Callable[[str], None] = lambda line: None,
+        bucket: int | None = None,
     ) -> Self:
         """Load what happened before `until`; of displays and mailers those from `shelves_from` on.
+
+        Args:
+            bucket: load the receipts of one of the lake's buckets of customers alone, and of all others only what
+                they add up to.
 
         Raises:
             NotEnoughHistoryError: if there is no receipt before `until`.
         """
-        lines = _load_lines(lake, until)
+        lines = _load_lines(lake, until, bucket)
         if lines.is_empty():
             raise NotEnoughHistoryError(
                 f"the lake at {lake.log.storage.url} holds no receipts before {until.isoformat()}: "
@@ -86,29 +93,57 @@ class History:
         shelves, campaigns = _load_promotions(lake, until, shelves_from)
         progress(f"{len(shelves):,} displays and mailers, {campaigns.height} campaigns")
         catalogue = lake.scan_catalog(until).collect()
-        return cls(
-            lines, catalogue, Shelves(shelves), campaigns, int(until.timestamp()), lake.format.currency
-        )
+        everybody = None if bucket is None else Everybody.of(lake, until)
+        end = int(until.timestamp())
+        return cls(lines, catalogue, Shelves(shelves), campaigns, end, lake.format.currency, everybody)
 
     def weekly(self) -> pl.DataFrame:
         """What each product sold by week (`Market.from_weeks`, with `sku` in place of its key).
 
         What came back later is not taken out: a product that was returned had been chosen.
         """
-        week = (pl.col("second") // 86_400 - FIRST_MONDAY) // 7
-        on_deal = (pl.col("discount") > 0) | pl.col("on_promotion")
-        return (
-            self.lines.lazy()
-            .filter((pl.col("kind") == "sale") & pl.col("sku").is_not_null())
-            .group_by("sku", week.alias("week"))
-            .agg(
-                pl.len().cast(pl.Int64).alias("lines"),
-                pl.col("units").sum(),
-                pl.col("net").sum(),
-                on_deal.sum().cast(pl.Int64).alias("deal_lines"),
-            )
-            .collect()
+        return _weekly(self.lines.lazy()).collect() if self.everybody is None else self.everybody.weekly
+
+    def listed(self) -> pl.DataFrame:
+        """Which store first sold which product in which week: `sku`, `store_id`, `week`."""
+        return _listed(self.lines.lazy()).collect() if self.everybody is None else self.everybody.listed
+
+
+@dataclass(frozen=True)
+class Everybody:
+    """What the receipts of all customers add up to; see `History.weekly` and `History.listed`."""
+
+    weekly: pl.DataFrame
+    listed: pl.DataFrame
+
+    @classmethod
+    def of(cls, lake: Lake, until: datetime) -> Self:
+        """Streamed from the lake: no more than the sums is held."""
+        lines = _lines(lake, until, None)
+        return cls(_weekly(lines).collect(engine="streaming"), _listed(lines).collect(engine="streaming"))
+
+
+_WEEK = (pl.col("second") // 86_400 - FIRST_MONDAY) // 7
+_SOLD = (pl.col("kind") == "sale") & pl.col("sku").is_not_null()
+
+
+def _weekly(lines: pl.LazyFrame) -> pl.LazyFrame:
+    on_deal = (pl.col("discount") > 0) | pl.col("on_promotion")
+    return (
+        lines.filter(_SOLD)
+        .group_by("sku", _WEEK.alias("week"))
+        .agg(
+            pl.len().cast(pl.Int64).alias("lines"),
+            pl.col("units").sum(),
+            pl.col("net").sum(),
+            on_deal.sum().cast(pl.Int64).alias("deal_lines"),
         )
+    )
+
+
+def _listed(lines: pl.LazyFrame) -> pl.LazyFrame:
+    sold = lines.filter(_SOLD & pl.col("store_id").is_not_null())
+    return sold.group_by("sku", "store_id").agg(_WEEK.min().alias("week"))
 
 
 def after_the_newest(lake: Lake) -> datetime:
@@ -121,11 +156,15 @@ def after_the_newest(lake: Lake) -> datetime:
     return datetime.fromtimestamp(int(newest.timestamp()) + 1, UTC)
 
 
-def _load_lines(lake: Lake, until: datetime) -> pl.DataFrame:
+def _load_lines(lake: Lake, until: datetime, bucket: int | None) -> pl.DataFrame:
+    return _lines(lake, until, bucket).sort("second", "transaction_id", maintain_order=True).collect()
+
+
+def _lines(lake: Lake, until: datetime, bucket: int | None) -> pl.LazyFrame:
     receipt = ("customer_id", "transaction_id", "kind", "store_id", "channel", "original_transaction_id")
     source = ("topic", "partition", "offset")
     second = pl.col("occurred_at").dt.epoch("s").alias("second")
-    sold = lake.scan_lines(until=until).select(
+    sold = lake.scan_lines(until=until, bucket=bucket).select(
         *source,
         *receipt,
         second,
@@ -137,17 +176,12 @@ def _load_lines(lake: Lake, until: datetime) -> pl.DataFrame:
         "coupon_ids",
         (pl.col("promotion_ids").list.len() > 0).fill_null(False).alias("on_promotion"),
     )
-    bare = lake.scan_transactions(until=until).filter(pl.col("lines").list.len() == 0)
+    bare = lake.scan_transactions(until=until, bucket=bucket).filter(pl.col("lines").list.len() == 0)
     lines = pl.concat([sold, bare.select(*source, *receipt, second)], how="diagonal")
     # A record that its producer sent twice is twice in the lake: the first of a transaction's records counts.
     # One customer's records are all in one partition, so the offset tells which was first.
     first = pl.col("offset") == pl.col("offset").min().over("customer_id", "transaction_id")
-    return (
-        lines.filter(first)
-        .select(pl.col(name).cast(kind) for name, kind in LINE_SCHEMA.items())
-        .sort("second", "transaction_id", maintain_order=True)
-        .collect()
-    )
+    return lines.filter(first).select(pl.col(name).cast(kind) for name, kind in LINE_SCHEMA.items())
 
 
 def _load_promotions(lake: Lake, until: datetime, shelves_from: datetime) -> tuple[list[Shelf], pl.DataFrame]:

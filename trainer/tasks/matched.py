@@ -5,6 +5,7 @@ the same basket; no price of the trip itself is used.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -19,18 +20,28 @@ COMPLETION_ITEMS_MIN = 4
 CHOICE_ITEMS_MIN = 3
 CHOICE_SIZE_RATIO = 1.5  # a decoy basket has at most this many times the items, or as many times fewer
 REPERTOIRE_DAYS = 182
+Pool = Literal["section", "anywhere", "hers", "elsewhere"]
+# Where what she did not buy comes from: the product's section, the whole shop, or what she bought before.
+POOLS: tuple[Pool, ...] = ("section", "anywhere", "hers")
 WEEK_SECONDS = 7 * SECONDS_PER_DAY
 
 
-def purchases(shop: Shop, start: int, end: int, count: int, seed: int) -> Iterator[Case]:
+def purchases(
+    shop: Shop, start: int, end: int, count: int, seed: int, pool: Pool | None = None
+) -> Iterator[Case]:
     """About `count` candidates, half of them bought.
 
     Of the others a third comes from the same section, a third from anywhere, and a third is what she
-    bought before and not this time.
+    bought before and not this time; or all come from one `pool`.
     """
-    generator = np.random.default_rng([seed, 1])
+    generator = np.random.default_rng([seed, 1] if pool is None else [seed, 1, len(pool)])
+
+    def wrong(shop: Shop, trip: int, item: int, banned: np.ndarray, dice: np.random.Generator) -> int | None:
+        drawn = POOLS[dice.integers(len(POOLS))] if pool is None else pool
+        return _wrong_of(drawn, shop, trip, item, banned, dice)
+
     for trip in shop.trips_between(start, end, generator):
-        pairs = _pair_up(shop, trip, shop.trips.basket(trip), _any_wrong, generator)
+        pairs = _pair_up(shop, trip, shop.trips.basket(trip), wrong, generator)
         if pairs:
             yield _paired_case(shop, "purchase", trip, pairs, generator)
             count -= 2 * len(pairs)
@@ -115,19 +126,21 @@ def _pair_up(
     return pairs
 
 
-def _any_wrong(
-    shop: Shop, trip: int, item: int, banned: np.ndarray, generator: np.random.Generator
+def _wrong_of(
+    pool: Pool, shop: Shop, trip: int, item: int, banned: np.ndarray, generator: np.random.Generator
 ) -> int | None:
     week = shop.assortment.before(shop.second(trip))
-    draw = generator.integers(3)
-    if draw == 0:
-        pool = week.of_section.get(int(shop.assortment.sections[item]), week.on_sale)
-    elif draw == 1:
-        pool = week.on_sale
+    section = int(shop.assortment.sections[item])
+    if pool == "section":
+        products = week.of_section.get(section, week.on_sale)
+    elif pool == "anywhere":
+        products = week.on_sale
+    elif pool == "elsewhere":
+        products = week.on_sale[shop.assortment.sections[week.on_sale] != section]
     else:
-        pool = shop.trips.repertoire(trip, REPERTOIRE_DAYS)
-        pool = pool[np.argsort(week.long[pool], kind="stable")]
-    return shop.alike(trip, item, pool, banned, generator)
+        products = shop.trips.repertoire(trip, REPERTOIRE_DAYS)
+        products = products[np.argsort(week.long[products], kind="stable")]
+    return shop.alike(trip, item, products, banned, generator)
 
 
 def _promoted_wrong(

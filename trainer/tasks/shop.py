@@ -5,6 +5,7 @@ from copy import copy
 from typing import Self
 
 import numpy as np
+import polars as pl
 
 from trainer.tasks.history import History
 from trainer.tasks.shelves import DISPLAY, MAILER, Shelves, holds
@@ -19,18 +20,18 @@ LOOKED_AT = 250  # on each side in order of long popularity
 class Shop:
     """A history, numbered. Products are numbers in the assortment, trips numbers in `trips`."""
 
-    def __init__(self, trips: Trips, assortment: Assortment, shelves: Shelves) -> None:
+    def __init__(self, trips: Trips, assortment: Assortment, shelves: Shelves, listed: pl.DataFrame) -> None:
         self.trips = trips
         self.assortment = assortment
         self._shelves = shelves
-        self._listings = Listings(trips)
+        self._listings = Listings(trips, listed, assortment.skus)
         self._whose: np.ndarray | None = None
 
     @classmethod
     def of(cls, history: History) -> Self:
         """The shop of a history."""
         assortment = Assortment(history)
-        return cls(Trips.of(history, assortment.skus), assortment, history.shelves)
+        return cls(Trips.of(history, assortment.skus), assortment, history.shelves, history.listed())
 
     def of_customers(self, customers: Collection[str]) -> "Shop":
         """The same shop, of which only the trips of these customers are drawn."""

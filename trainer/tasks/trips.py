@@ -138,14 +138,24 @@ class Assortment:
 class Listings:
     """Which store had sold which product before which week."""
 
-    def __init__(self, trips: Trips) -> None:
+    def __init__(self, trips: Trips, listed: pl.DataFrame, skus: list[str]) -> None:
+        """`listed` as `History.listed`; `skus` are the products by number. Receipts without a store are one store."""
         lengths = np.diff(trips.starts)
-        stores = np.repeat(trips.stores, lengths)
         weeks = np.repeat((trips.seconds // SECONDS_PER_DAY - FIRST_MONDAY) // 7, lengths)
-        self._products = int(trips.items.max(initial=0)) + 1
-        # Trips are in order of time, so the first of a (store, product) has its first week.
-        self._pairs, first = np.unique(stores * self._products + trips.items, return_index=True)
-        self._since = weeks[first]
+        nowhere = np.repeat(trips.stores, lengths) == len(trips.store_ids) - 1
+        number = {store: place for place, store in enumerate(trips.store_ids)}
+        known = listed.filter(pl.col("store_id").is_in([store for store in trips.store_ids if store]))
+        numbers = pl.DataFrame({"sku": skus}, schema={"sku": pl.String}).with_row_index("item")
+        known = known.join(numbers, on="sku")
+        stores = np.array([number[store] for store in known["store_id"]], dtype=np.int64)
+        self._products = len(skus)
+        pairs = stores * self._products + known["item"].cast(pl.Int64).to_numpy()
+        elsewhere = (len(trips.store_ids) - 1) * self._products + trips.items[nowhere]
+        pairs = np.concatenate((pairs, elsewhere))
+        since = np.concatenate((known["week"].to_numpy(), weeks[nowhere]))
+        order = np.lexsort((since, pairs))
+        self._pairs, first = np.unique(pairs[order], return_index=True)
+        self._since = since[order][first]
 
     def sold_before(self, store: int, second: int, items: np.ndarray) -> np.ndarray:
         """Whether the store had sold each item in a week before that of the moment: bool [n]."""

@@ -17,7 +17,7 @@ from twin_store.affinity import Affinity
 from twin_store.catalogue import Catalogue
 from twin_store.evidence import EvidenceReader, Products
 from twin_store.market import Market
-from twin_store.messages.codec import FIRST_MONDAY, SECONDS_PER_DAY
+from twin_store.messages.codec import SECONDS_PER_DAY
 
 BLOCK_DAYS = 28  # affinity is fitted anew for each block of cases, on what came before the block
 WARM_UP_DAYS = 56  # no cases before this much history
@@ -47,10 +47,10 @@ class Workshop:
         )
         return fit_affinity(self._purchases.before(before), campaign_rates(known))
 
-    def table(self, cases: Sequence[Case], stale_days: int = 0) -> Table:
-        """The evidence of cases of one kind, rows in order of time; see `Replay.twins` for `stale_days`."""
+    def table(self, cases: Sequence[Case], stale_days: int = 0, exact: bool = False) -> Table:
+        """The evidence of cases of one kind, rows in order of time; see `build_table`."""
         ordered = sorted(cases, key=lambda case: case.as_of)
-        return build_table(ordered, self.replay, self._reader_at, stale_days)
+        return build_table(ordered, self.replay, self._reader_at, stale_days, exact=exact)
 
     def _reader_at(self, second: int) -> EvidenceReader:
         block = int(np.searchsorted(self._blocks, second, side="right")) - 1
@@ -65,14 +65,7 @@ def market_of(history: History) -> Market:
     weekly = history.weekly()
     keyed = weekly.with_columns(pl.Series("sku_key", keys_of(weekly["sku"]), dtype=pl.Int64))
     market = Market.from_weeks(keyed, history.currency)
-    week = (pl.col("second") // SECONDS_PER_DAY - FIRST_MONDAY) // 7
-    listed = (
-        history.lines.filter(
-            (pl.col("kind") == "sale") & pl.col("store_id").is_not_null() & pl.col("sku").is_not_null()
-        )
-        .group_by("sku", "store_id")
-        .agg(week.min().alias("week"))
-    )
+    listed = history.listed()
     if listed.height:
         market.list_at(keys_of(listed["sku"]), keys_of(listed["store_id"]), listed["week"].to_numpy())
     return market

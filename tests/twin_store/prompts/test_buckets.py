@@ -161,3 +161,26 @@ def test_edges_that_do_not_fit_are_refused_by_place(body: Any, reason: str) -> N
         Buckets.from_json(text)
     with pytest.raises(BucketsError):
         Buckets.from_json('{"format": 1, "edges": {"item": {"item_since": [NaN]}}}')
+
+
+def test_only_the_most_telling_numbers_are_told_and_silence_travels_along() -> None:
+    whole = buckets()
+    few = Buckets(whole.most_telling(3).edges, ("dna", "environment.retrieved"))
+    for name, edges in few.edges.items():
+        assert set(edges) <= set(FAMILIES[name].usefulness[:3])
+    assert set(few.vocabulary()) < set(whole.vocabulary())
+    assert Buckets.from_json(few.to_json()) == few
+    assert few.is_silent("dna.activity")
+    assert few.is_silent("environment.retrieved.1")
+    assert not few.is_silent("environment.moment")
+    assert whole.to_json() == Buckets.from_json(whole.to_json()).to_json()
+    assert "silent" not in whole.to_json()
+    with pytest.raises(BucketsError, match="silent"):
+        Buckets.from_json('{"format": 1, "edges": {}, "silent": ["question"]}')
+
+
+def test_a_ladder_is_the_lines_of_one_number_in_order() -> None:
+    found = buckets()
+    ladders = found.ladders()
+    assert sorted({line for ladder in ladders for line in ladder}) == found.vocabulary()
+    assert all(ladder[-1].endswith("unknown") for ladder in ladders)
