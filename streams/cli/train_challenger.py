@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streams.cli.train_language import language_challenger
 from streams.errors import TwinsError, UsageError
 from streams.settings import Settings, load_settings
 from twin_store.messages.base import format_instant
@@ -51,11 +52,14 @@ def challenger(
 
     settings = load_settings()
     _must_be_a_segment(segment)
-    if decider != "evidence":
-        raise UsageError(f"--decider {decider}: only evidence challengers can be trained here")
+    if decider not in ("evidence", "vllm"):
+        raise UsageError(f"--decider {decider}: there are evidence and vllm")
     try:
         run.mkdir(parents=True, exist_ok=True)
-        result = evidence_challenger(settings, segment, until, scale, seed, threads, say)
+        if decider == "vllm":
+            result = dict(language_challenger(settings, segment, until, scale, seed, threads, run, say))
+        else:
+            result = evidence_challenger(settings, segment, until, scale, seed, threads, say)
         result["train_s"] = round(time.monotonic() - began, 2)
         _write(run / RESULT, result)
     except OSError as error:
