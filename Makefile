@@ -1,6 +1,7 @@
 # What people do here. `make setup` installs, everything else calls it first.
 #
-#   make demo        the whole system on real receipts, start to report, on this machine
+#   make demo        the whole system on real receipts, start to report, on this machine; DECIDER=vllm has a
+#                    language model trained on them and answer, and takes twice as long
 #   make test        set-up, lint, and every test that is not marked `long` and needs no language model
 #   make test-vllm   the tests that need the language model's engine, in its own environment
 #   make test-long   the long forms of both: more seeds, more crashes
@@ -66,8 +67,9 @@ $(VLLM_READY): $(BIN)/uv pyproject.toml requirements/$(VLLM).txt
 	$(BIN)/uv pip install --quiet --python $(VLLM_VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $(VLLM_READY)
 
-demo: setup
-	$(BIN)/twins demo
+DECIDER ?= evidence
+demo: setup $(if $(filter vllm,$(DECIDER)),setup-vllm)
+	$(BIN)/twins demo --decider $(DECIDER)
 
 test: setup lint
 	$(BIN)/python -m pytest -m "not long and not vllm"
