@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from tests.trainer.vllm.made_adapters import Made, random_adapter
 from tests.trainer.vllm.reference import Reference
-from tests.trainer.vllm.served import BASE_NAME, VllmServer
+from tests.trainer.vllm.served import ADAPTER, BASE_NAME, KEY, Served, VllmServer
 from tests.trainer.vllm.shop_model import GOODS, prompt_texts
 from trainer.base_model import TOKENIZER, BaseModel
 from trainer.deciders.language.breaker import BreakerSettings, State
@@ -28,29 +28,24 @@ from trainer.deciders.vllm.errors import AdapterError, Reason
 from trainer.deciders.vllm.tokens import ModelTokens
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
-ADAPTER = "families"
-KEY = "a-key-of-this-test-alone"
 TOLERANCE = 0.02
 T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
-def adapter(shop_base: BaseModel, expecting: Callable[[Made], Made]) -> Made:
-    return expecting(random_adapter(shop_base, 8, 0.1, seed=8))
+def server(served: Served) -> VllmServer:
+    served.server.wait()
+    return served.server
 
 
 @pytest.fixture(scope="module")
-def folder(adapter: Made, shop_base: BaseModel, models: Path) -> Path:
-    return adapter.publish(models, "served", shop_base)
+def adapter(served: Served) -> Made:
+    return served.adapter
 
 
 @pytest.fixture(scope="module")
-def server(
-    shop_base: BaseModel, folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[VllmServer]:
-    log = tmp_path_factory.mktemp("served") / "log"
-    with VllmServer(shop_base, {ADAPTER: folder}, KEY, log) as started:
-        yield started
+def folder(served: Served) -> Path:
+    return served.folder
 
 
 def reach(server: VllmServer, base: BaseModel, **changes: Any) -> OpenAISettings:
