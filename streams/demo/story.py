@@ -76,7 +76,6 @@ USUAL_PLANS = {
         until=datetime(2017, 8, 1, tzinfo=UTC),
         live_s=180.0,
         decider="vllm",
-        segments=("everyday-shoppers", "deal-seekers"),
     ),
 }
 
