@@ -14,7 +14,7 @@ from streams.adapters.releases import read_releases
 from streams.asking import Answerer, Who, by_evidence
 from streams.errors import TwinsError, UsageError
 from streams.lake_decider import current_decider
-from streams.product_names import product_names
+from twin_store.product_names import product_names
 from streams.settings import Settings
 from streams.updater.names import LiveNames
 from streams.worker.hosts import base_buckets, engine_settings

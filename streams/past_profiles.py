@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams.errors import TwinsError
-from streams.product_names import product_names
+from twin_store.product_names import product_names
 from streams.settings import Settings
 from twin_store.batch_fold import twin_as_of
 from twin_store.catalogue import Catalogue

@@ -4,7 +4,7 @@ Of the period that cases are drawn from, models are fitted on the first part, ca
 on the third. What is measured has not been seen by anything that answers it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -88,22 +88,25 @@ def fit_evidence(
     return Fitted(heads, workshop.affinity(history.until)), metrics
 
 
-def draw_cases(workshop: Workshop, effort: Effort) -> dict[Drawn, list[Case]]:
-    """The cases of every kind that the period has."""
+def draw_cases(
+    workshop: Workshop, effort: Effort, kinds: Collection[QuestionKind] | None = None
+) -> dict[Drawn, list[Case]]:
+    """The cases of every kind that the period has, or of some kinds alone."""
     shop, start, end, seed = workshop.shop, workshop.first_case, workshop.end, effort.seed
-    return {
-        ("purchase", MATCHED): list(matched.purchases(shop, start, end, effort.purchase, seed)),
-        ("purchase", FLOOR): list(floor(shop, "purchase", start, end, effort.purchase_floor, seed)),
-        ("promotion_response", MATCHED): list(matched.promotions(shop, start, end, effort.promotion, seed)),
-        ("promotion_response", FLOOR): list(
-            floor(shop, "promotion_response", start, end, effort.promotion_floor, seed)
+    drawn: dict[Drawn, Callable[[], Iterator[Case]]] = {
+        ("purchase", MATCHED): lambda: matched.purchases(shop, start, end, effort.purchase, seed),
+        ("purchase", FLOOR): lambda: floor(shop, "purchase", start, end, effort.purchase_floor, seed),
+        ("promotion_response", MATCHED): lambda: matched.promotions(shop, start, end, effort.promotion, seed),
+        ("promotion_response", FLOOR): lambda: floor(
+            shop, "promotion_response", start, end, effort.promotion_floor, seed
         ),
-        ("basket_completion", MATCHED): list(
-            matched.completions(shop, start, end, effort.completion // matched.OPTIONS, seed)
+        ("basket_completion", MATCHED): lambda: matched.completions(
+            shop, start, end, effort.completion // matched.OPTIONS, seed
         ),
-        ("trip_choice", MATCHED): list(matched.choices(shop, start, end, effort.choice // 2, seed)),
-        ("voucher_redemption", FLOOR): list(voucher_cases(workshop.history)),
+        ("trip_choice", MATCHED): lambda: matched.choices(shop, start, end, effort.choice // 2, seed),
+        ("voucher_redemption", FLOOR): lambda: voucher_cases(workshop.history),
     }
+    return {each: list(draw()) for each, draw in drawn.items() if kinds is None or each[0] in kinds}
 
 
 def measure(head: Head, table: Table) -> dict[str, float | int]:

@@ -19,8 +19,10 @@ CONTROL = (END_OF_TEXT, IM_START, IM_END)
 MARKS = (THINK, END_THINK)
 
 
-def train_tokenizer(lines: Sequence[str], tokens: int) -> Tokenizer:
-    """A tokenizer of at most `tokens` tokens; the same lines in the same order give the same one.
+def train_tokenizer(lines: Sequence[str], tokens: int, whole: Sequence[str] = ()) -> Tokenizer:
+    """A tokenizer of at most `tokens` tokens, and one for each of the texts in `whole`.
+
+    The same arguments in the same order give the same one.
 
     Every byte is a token, so every text can be told and the letters of the options are one token each; YES and NO are
     merged before anything rarer than the lines themselves.
@@ -58,6 +60,7 @@ def train_tokenizer(lines: Sequence[str], tokens: int) -> Tokenizer:
     tokenizer.train_from_iterator([*lines, *answers], trainer)
     tokenizer.add_special_tokens([AddedToken(text, special=True) for text in CONTROL])
     tokenizer.add_tokens([AddedToken(text, special=False) for text in MARKS])
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in whole])
     for text in (YES_TOKEN, NO_TOKEN, *LETTERS):
         if len(tokenizer.encode(text).ids) != 1:
             raise ValueError(f"{tokens} tokens are too few: {text} is not one of them")

@@ -59,9 +59,17 @@ def catalogue_lines(lake: Lake) -> list[str]:
 
 
 def make_base(
-    size: BaseSize, lines: Sequence[str], folder: Path, seed: int, say: Callable[[str], None] = lambda _: None
+    size: BaseSize,
+    lines: Sequence[str],
+    folder: Path,
+    seed: int,
+    say: Callable[[str], None] = lambda _: None,
+    whole: Sequence[str] = (),
 ) -> BaseModel:
     """Make a model in an empty or new folder. The same arguments give the same files with the same packages.
+
+    Args:
+        whole: texts that are one token each, whatever is in them.
 
     Raises:
         TinyBaseError: `transformers` or `torch` is missing, the folder holds something, or there are no lines.
@@ -78,7 +86,7 @@ def make_base(
         raise TinyBaseError("there is no text to learn a tokenizer from")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TinyBaseError(f"{folder} exists and is not an empty folder; a base is never overwritten")
-    tokenizer = _with_chat(train_tokenizer(lines, size.tokens), size)
+    tokenizer = _with_chat(train_tokenizer(lines, size.tokens, whole), size)
     say(f"{len(tokenizer)} tokens, learnt from {len(lines)} lines")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from streams.cli.train_language import SHELVES_WEEKS, adapter, base
 from streams.errors import TwinsError, UsageError
 from streams.settings import load_settings
 from twin_store.messages.base import format_instant
-
-SHELVES_WEEKS = 26  # displays and mailers are many: this much of them teaches enough
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +20,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Fit the models that answer decision queries.")
     group.command("evidence")(evidence)
     group.command("base")(base)
+    group.command("adapter")(adapter)
     app.add_typer(group, name="train")
 
 
@@ -70,35 +69,3 @@ def evidence(
     say(f"version {manifest.version} answers from now on")
     if as_json:
         print(json.dumps({"version": manifest.version, "metrics": manifest.metrics}, indent=2))
-
-
-def base(
-    out: Annotated[Path, typer.Option(help="The folder to make it in; it must be new or empty.")],
-    size: Annotated[str, typer.Option(help="Which shape: `tiny` or `small`.")] = "tiny",
-    corpus: Annotated[
-        Path | None,
-        typer.Option(help="A text file to learn the tokenizer from; default: the catalogue in the lake."),
-    ] = None,
-    lake: Annotated[str | None, typer.Option(help="The lake's URL; default: the deployment's.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed and text give the same model.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the model's name and hash as JSON.")] = False,
-) -> None:
-    """Make a small untrained model of Qwen3's shape with its tokenizer, to test with where no hub can be reached."""
-    from trainer.tiny_base import SIZES, TinyBaseError, catalogue_lines, make_base
-    from twin_store.lake import Lake, LakeError
-
-    if size not in SIZES:
-        raise UsageError(f"there is no size {size!r}; known: {', '.join(SIZES)}")
-    try:
-        if corpus is not None:
-            lines = corpus.read_text(encoding="utf-8").splitlines()
-        else:
-            lines = catalogue_lines(Lake(lake or load_settings().lake))
-        made = make_base(SIZES[size], lines, out, seed, lambda line: typer.echo(line, err=as_json))
-    except (OSError, UnicodeDecodeError, TinyBaseError) as error:
-        raise UsageError(str(error)) from None
-    except LakeError as error:
-        raise TwinsError(str(error)) from None
-    typer.echo(f"base {made.name}, sha256 {made.sha256}", err=as_json)
-    if as_json:
-        print(json.dumps({"name": made.name, "sha256": made.sha256, "folder": str(out)}, indent=2))

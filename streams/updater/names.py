@@ -9,7 +9,7 @@ from functools import partial
 from confluent_kafka import Message
 
 from streams.decoding import FastDecoder
-from streams.product_names import product_names
+from twin_store.product_names import product_names
 from streams.settings import Settings
 from streams.tables import PROCESS_PATIENCE_S, GlobalTable, newest
 from streams.topics import CATALOG, PRODUCTS

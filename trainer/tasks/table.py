@@ -18,7 +18,7 @@ class Table:
     """One kind of question. A row a label; rows of one case stand together.
 
     Attributes:
-        evidence: float32 [n, F], columns as `EVIDENCE_NAMES[kind]`, NaN where missing.
+        evidence: float32 (or float64, see `build_table`) [n, F], columns as `EVIDENCE_NAMES[kind]`, NaN where missing.
         labels, weights: [n].
         cases: [n] the number of the case, ascending.
         seconds: [n] when it was asked.
@@ -52,6 +52,7 @@ def build_table(
     reader_at: Callable[[int], EvidenceReader],
     stale_days: int = 0,
     progress: Callable[[int], None] = lambda done: None,
+    exact: bool = False,
 ) -> Table:
     """The table of cases of one kind.
 
@@ -61,11 +62,12 @@ def build_table(
         reader_at: the reader that may be used at a moment; its fitted tables must be older than that.
         stale_days: see `Replay.twins`.
         progress: told how many cases are done, now and then.
+        exact: keep the evidence in float64, as it is read: a value on a bucket's edge must not move.
     """
     kind = cases[0].kind
     counts = np.array([len(case.labels) for case in cases])
     ends = np.cumsum(counts)
-    evidence = np.empty((int(ends[-1]), len(EVIDENCE_NAMES[kind])), dtype=np.float32)
+    evidence = np.empty((int(ends[-1]), len(EVIDENCE_NAMES[kind])), dtype=np.float64 if exact else np.float32)
     for done, (i, twin) in enumerate(replay.twins(cases, stale_days), start=1):
         reader = reader_at(cases[i].as_of)
         evidence[ends[i] - counts[i] : ends[i]] = reader.read(cases[i].question, twin)

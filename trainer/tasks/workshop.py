@@ -47,10 +47,10 @@ class Workshop:
         )
         return fit_affinity(self._purchases.before(before), campaign_rates(known))
 
-    def table(self, cases: Sequence[Case], stale_days: int = 0) -> Table:
-        """The evidence of cases of one kind, rows in order of time; see `Replay.twins` for `stale_days`."""
+    def table(self, cases: Sequence[Case], stale_days: int = 0, exact: bool = False) -> Table:
+        """The evidence of cases of one kind, rows in order of time; see `build_table`."""
         ordered = sorted(cases, key=lambda case: case.as_of)
-        return build_table(ordered, self.replay, self._reader_at, stale_days)
+        return build_table(ordered, self.replay, self._reader_at, stale_days, exact=exact)
 
     def _reader_at(self, second: int) -> EvidenceReader:
         block = int(np.searchsorted(self._blocks, second, side="right")) - 1

@@ -23,6 +23,7 @@ FORMAT = 1  # of the prompts as a whole: an adapter answers the form that it was
 BUCKETS = 16
 DIGITS = 3  # that count of an edge: what is written is exactly where the bucket ends
 UNKNOWN = "unknown"
+SECTIONS = ("segment", "dna", "environment")  # of a prompt, which a model may be trained without
 YES_NO_UNIT = "yes/no"
 EDGE_MAX = 1e15
 _HALF = (0.5,)
@@ -47,9 +48,14 @@ class Buckets:
 
     A value is in the bucket whose lower edge it has reached. A number that never varied in training has no edges: it
     tells nothing, and no line is written of it. Numbers that are yes or no need none.
+
+    Attributes:
+        edges: see above.
+        silent: of `SECTIONS`, those that the model was trained without; prompts leave them out.
     """
 
     edges: Mapping[str, Mapping[str, tuple[float, ...]]]
+    silent: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, tables: Mapping[QuestionKind, np.ndarray]) -> Self:
@@ -70,6 +76,14 @@ class Buckets:
             stacked.setdefault(family.name, []).append(table)
         return cls({name: _fitted(FAMILIES[name], parts) for name, parts in stacked.items()})
 
+    def most_telling(self, count: int) -> "Buckets":
+        """With the edges of the `count` most telling numbers of each family alone: of the others no line is written."""
+        kept = {
+            name: {fact: edges for fact, edges in found.items() if fact in FAMILIES[name].usefulness[:count]}
+            for name, found in self.edges.items()
+        }
+        return Buckets(kept, self.silent)
+
     def lines(self, family: Family, row: Sequence[float]) -> list[tuple[str, str]]:
         """(name, line) of each number that has a line, in the order of the columns.
 
@@ -86,10 +100,23 @@ class Buckets:
         """Every line that can be written, each once, sorted."""
         return sorted({text for written in self._written.values() for each in written for text in each.texts})
 
+    def ladders(self) -> list[tuple[str, ...]]:
+        """The lines of each number in the order of its buckets, what is unknown last; families one after the other."""
+        return [each.texts for written in self._written.values() for each in written]
+
+    def is_silent(self, key: str) -> bool:
+        """Whether the lines of a key are left out of every prompt."""
+        return key.partition(".")[0] in self.silent
+
     def to_json(self) -> str:
         """The edges as JSON, always the same for the same edges."""
-        edges = {family: dict(names) for family, names in self.edges.items()}
-        return json.dumps({"format": FORMAT, "edges": edges}, sort_keys=True, separators=(",", ":"))
+        said: dict[str, Any] = {
+            "format": FORMAT,
+            "edges": {name: dict(by) for name, by in self.edges.items()},
+        }
+        if self.silent:
+            said["silent"] = list(self.silent)
+        return json.dumps(said, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -107,7 +134,11 @@ class Buckets:
         families = found.get("edges")
         if not isinstance(families, dict):
             raise BucketsError("edges: missing")
-        return cls({family: dict(_checked(family, names)) for family, names in families.items()})
+        silent = found.get("silent", [])
+        if not isinstance(silent, list) or not all(section in SECTIONS for section in silent):
+            raise BucketsError(f"silent: of {', '.join(SECTIONS)}")
+        edges = {family: dict(_checked(family, names)) for family, names in families.items()}
+        return cls(edges, tuple(silent))
 
     @cached_property
     def _written(self) -> dict[str, tuple[_Written, ...]]:

@@ -17,6 +17,7 @@ from twin_store.prompts.answers import Answer, Form, read_answer, written_answer
 from twin_store.prompts.buckets import Buckets
 from twin_store.prompts.budget import SEGMENT, CountTokens, drop_order, dropped_to_fit
 from twin_store.prompts.chat import ChatMessage, as_text, prompt_hash
+from twin_store.prompts.dna import TITLE as DNA_TITLE
 from twin_store.prompts.dna import dna_section
 from twin_store.prompts.environment import environment_section
 from twin_store.prompts.evidence import evidence_sections
@@ -40,14 +41,14 @@ class Scene:
 
     Attributes:
         segment: of the definitions that the adapter was trained with.
-        dna: as of the question, the message or its fast twin.
+        dna: as of the question, the message or its fast twin; None only where the prompt does not tell it.
         evidence: [n, F] as `EvidenceReader.read` gives it; None for kinds without evidence.
         names: what products are called, by sku; the sku stands for a product without a name.
     """
 
     question: Question
     segment: Segment | Fallback
-    dna: ShoppingDna
+    dna: ShoppingDna | None
     evidence: np.ndarray | None
     names: Mapping[str, str]
 
@@ -99,12 +100,12 @@ def render(
     Raises:
         UnanswerableQuestion: the question lacks what its kind needs.
         PromptTooLong: a question does not fit, whatever is dropped.
-        ValueError: the evidence is not of this kind, or a budget comes without `count_tokens`.
+        ValueError: the evidence is not of this kind, the DNA is missing, or a budget comes without `count_tokens`.
     """
     if budget is not None and count_tokens is None:
         raise ValueError("a budget needs count_tokens")
     question = scene.question
-    dna = dna_section(scene.dna, scene.names)
+    dna = _dna_of(scene, buckets)
     prompts = []
     for asked in questions_of(question, scene.names):
         draft = _Draft(
@@ -115,6 +116,7 @@ def render(
                 *evidence_sections(question.kind, scene.evidence, asked.rows or {}, buckets),
             ),
             asked,
+            buckets,
         )
         dropped: tuple[str, ...] = ()
         if budget is not None and count_tokens is not None:
@@ -141,6 +143,14 @@ def training_example(prompt: Prompt, truth: Answer | str) -> tuple[tuple[ChatMes
     return prompt.messages, written_answer(prompt.form, truth)
 
 
+def _dna_of(scene: Scene, buckets: Buckets) -> Section:
+    if buckets.is_silent("dna"):
+        return Section(DNA_TITLE, ())
+    if scene.dna is None:
+        raise ValueError("the prompt tells the DNA, and the scene has none")
+    return dna_section(scene.dna, scene.names)
+
+
 @dataclass(frozen=True, slots=True)
 class _Draft:
     """A prompt from which lines may still be dropped."""
@@ -148,10 +158,12 @@ class _Draft:
     segment: Section
     sections: tuple[Section, ...]
     asked: Asked
+    buckets: Buckets
 
     def messages(self, dropped: Container[str]) -> tuple[ChatMessage, ...]:
-        system = [SYSTEM, text_of([self.segment], dropped)]
-        user = [text_of(self.sections, dropped), "\n".join(("Question", *self.asked.lines))]
+        silent = {key for key in self._keys() if key in dropped or self.buckets.is_silent(key)}
+        system = [SYSTEM, text_of([self.segment], silent)]
+        user = [text_of(self.sections, silent), "\n".join(("Question", *self.asked.lines))]
         return (
             ChatMessage("system", "\n\n".join(part for part in system if part)),
             ChatMessage("user", "\n\n".join(part for part in user if part)),
@@ -162,5 +174,8 @@ class _Draft:
 
     def of_its_own(self, order: Iterable[str]) -> list[str]:
         """Those keys that this prompt has."""
-        keys = {line.key for section in (self.segment, *self.sections) for line in section.lines}
+        keys = {key for key in self._keys() if not self.buckets.is_silent(key)}
         return [key for key in order if key in keys]
+
+    def _keys(self) -> set[str]:
+        return {line.key for section in (self.segment, *self.sections) for line in section.lines}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from streams.product_names import product_names
+from twin_store.product_names import product_names
 from streams.settings import Settings
 from streams.topic_admin import apply_topics
 from streams.topics import PRODUCTS, PROFILES, TRANSACTIONS

@@ -1,0 +1,1 @@
+"""Set-ups of trainings, see `trainer.training.config`."""
