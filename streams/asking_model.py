@@ -14,7 +14,6 @@ from streams.adapters.releases import read_releases
 from streams.asking import Answerer, Who, by_evidence
 from streams.errors import TwinsError, UsageError
 from streams.lake_decider import current_decider
-from twin_store.product_names import product_names
 from streams.settings import Settings
 from streams.updater.names import LiveNames
 from streams.worker.hosts import base_buckets, engine_settings
@@ -37,6 +36,7 @@ from trainer.deciders.vllm.thread import EngineThread
 from twin_store.affinity import Affinity
 from twin_store.dna.profile import ProductNames
 from twin_store.evidence import EvidenceReader, Products
+from twin_store.product_names import product_names
 from twin_store.segments import load_definitions
 from twin_store.usuals import Usuals
 
@@ -85,7 +85,8 @@ def language_answerer(settings: Settings, is_live: bool, say: Callable[[str], No
         try:
             prepared = decider.prepare(asked)
             if isinstance(prepared, Refusal):
-                return prepared, Who(NAME, version, "")
+                why = f"the language model cannot be asked: {prepared.reason}"
+                return by_evidence(settings, asked, products, why)
             return engine.run(decider.ask(prepared, USUAL_PRIORITY)), Who(NAME, version, "")
         except (ModelUnavailable, QuestionRejected, MalformedAnswer) as error:
             return by_evidence(settings, asked, products, f"the language model did not answer: {error}")

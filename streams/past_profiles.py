@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from streams.errors import TwinsError
-from twin_store.product_names import product_names
 from streams.settings import Settings
 from twin_store.batch_fold import twin_as_of
 from twin_store.catalogue import Catalogue
@@ -11,6 +10,7 @@ from twin_store.dna.profile import ProfileWriter
 from twin_store.lake import Lake, LakeError
 from twin_store.messages import Profile
 from twin_store.messages.codec import decode, instant_of
+from twin_store.product_names import product_names
 from twin_store.usuals import Usuals
 
 

@@ -33,17 +33,19 @@ def controls(settings: Settings, settled: Sequence[Settled], decider: Decider) -
     twins = _twins(settings, settled)
     by_model = [case for case in settled if case.prediction.decider != decider.name]
     return {
-        "auc_asked_again": _asked_again(settled, decider, _own(twins)).auc(),
-        f"auc_{STALE_DAYS}_days_stale": _asked_again(settled, decider, _stale(twins)).auc(),
-        "auc_wrong_customer": _asked_again(settled, decider, _somebody_elses(twins)).auc(),
+        "auc_asked_again": Options.of(*_asked_again(settled, decider, _own(twins))).auc(),
+        f"auc_{STALE_DAYS}_days_stale": Options.of(*_asked_again(settled, decider, _stale(twins))).auc(),
+        "auc_wrong_customer": Options.of(*_asked_again(settled, decider, _somebody_elses(twins))).auc(),
         "same_questions": _beside(by_model, decider, _own(twins)) if by_model else None,
     }
 
 
 def _beside(by_model: Sequence[Settled], decider: Decider, twin_of: TwinOf) -> dict[str, Any]:
+    """Of the questions that both answer."""
+    both, said = _asked_again(by_model, decider, twin_of)
     return {
-        by_model[0].prediction.decider: Options.of(by_model).summary(),
-        decider.name: _asked_again(by_model, decider, twin_of).summary(),
+        by_model[0].prediction.decider: Options.of(both).summary(),
+        decider.name: Options.of(both, said).summary(),
     }
 
 
@@ -71,7 +73,10 @@ def _somebody_elses(twins: Mapping[str, Twin]) -> TwinOf:
     return lambda case: rewind(twins[after[case.query.customer_id]], epoch_seconds(case.query.as_of))
 
 
-def _asked_again(settled: Sequence[Settled], decider: Decider, twin_of: TwinOf) -> Options:
+def _asked_again(
+    settled: Sequence[Settled], decider: Decider, twin_of: TwinOf
+) -> tuple[list[Settled], list[list[float]]]:
+    """The cases that the decider answers, and what it says."""
     kept: list[Settled] = []
     said: list[list[float]] = []
     for case in settled:
@@ -81,4 +86,4 @@ def _asked_again(settled: Sequence[Settled], decider: Decider, twin_of: TwinOf) 
         if isinstance(answer, Decision):
             kept.append(case)
             said.append(answer.probabilities)
-    return Options.of(kept, said)
+    return kept, said

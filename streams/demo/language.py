@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -43,10 +44,26 @@ def engine_settings(data: Path) -> Mapping[str, Any]:
 def train(stage: Stage, segments: Sequence[str], until: datetime, scale: float) -> None:
     """A base and an adapter a segment, from what happened before `until`; none is in service yet.
 
-    `scale` is the steps of training, times the usual.
+    Adapters are published whatever their gate says: the demo shows how they serve, and `verdicts` what the gate said.
     """
-    with stage.phase("a language base made of the catalogue, untrained"):
-        stage.run("train", "base", "--out", str(_base(stage)))
+    past = ("--until", f"{until:%Y-%m-%d}", "--scale", str(scale))
+    with stage.phase("a language base trained on the past"):
+        stage.run("train", "base", "--out", str(_base(stage)), "--run", str(_run(stage, BASE)), *past)
+    for segment in segments:
+        with stage.phase(f"a language adapter for {segment}"):
+            stage.run(
+                *("train", "adapter", "--segment", segment, "--base", str(_base(stage)), *past),
+                *("--run", str(_run(stage, segment)), "--publish", "always"),
+            )
+
+
+def verdicts(stage: Stage, segments: Sequence[str]) -> dict[str, Any]:
+    """What the gate said of each segment's adapter, against the evidence decider on the last weeks before the demo."""
+    found = {}
+    for segment in segments:
+        result = json.loads((_run(stage, segment) / "result.json").read_bytes())
+        found[segment] = {"version": result["version"], "verdict": result["verdict"]}
+    return found
 
 
 def release(stage: Stage, segments: Sequence[str]) -> None:
@@ -76,3 +93,8 @@ def _loaded(stage: Stage) -> set[str]:
 def _base(stage: Stage) -> Path:
     assert stage.settings.vllm_model is not None, "the stage is set for a language model"
     return stage.settings.vllm_model
+
+
+def _run(stage: Stage, name: str) -> Path:
+    """The folder of a training."""
+    return stage.settings.data_dir / "runs" / name

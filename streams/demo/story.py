@@ -48,6 +48,7 @@ class Plan:
         train_scale: how many cases to train on, times the usual.
         decider: who answers the live questions: `evidence`, or `vllm` with evidence in its stead.
         segments: those that get a language adapter each; the others are answered by the base.
+        language_scale: cases and steps of the base and the adapters, times the usual.
     """
 
     customers: int = 300
@@ -57,6 +58,7 @@ class Plan:
     train_scale: float = 0.5
     decider: str = "evidence"
     segments: tuple[str, ...] = ()
+    language_scale: float = 0.3
 
     def __post_init__(self) -> None:
         if self.until <= self.train_until:
@@ -76,6 +78,7 @@ USUAL_PLANS = {
         until=datetime(2017, 8, 1, tzinfo=UTC),
         live_s=180.0,
         decider="vllm",
+        segments=("everyday-shoppers", "deal-seekers"),
     ),
 }
 
@@ -95,6 +98,7 @@ def tell(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
         _train(stage, plan)
         _stream_live(stage, plan, journey, sold, measured)
         report = _judge(stage, measured)
+        report["adapters"] = language.verdicts(stage, plan.segments)
     report |= {"customers": plan.customers, "live_speed": round(plan.speed), "phases_s": stage.phases}
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
@@ -119,7 +123,7 @@ def _train(stage: Stage, plan: Plan) -> None:
         until = f"{plan.train_until:%Y-%m-%d}"
         stage.run("train", "evidence", "--until", until, "--scale", str(plan.train_scale))
     if plan.decider == "vllm":
-        language.train(stage, plan.segments, plan.train_until, plan.train_scale)
+        language.train(stage, plan.segments, plan.train_until, plan.language_scale)
     with stage.phase("the product index, and the processes that decide"):
         stage.wait_until_read(["indexer"])
         # Questions are asked from now on: those about the past would be answered from what was trained on.

@@ -9,7 +9,6 @@ from functools import partial
 from confluent_kafka import Message
 
 from streams.decoding import FastDecoder
-from twin_store.product_names import product_names
 from streams.settings import Settings
 from streams.tables import PROCESS_PATIENCE_S, GlobalTable, newest
 from streams.topics import CATALOG, PRODUCTS
@@ -17,6 +16,7 @@ from twin_store.catalogue import Catalogue
 from twin_store.dna.profile import ProductNames
 from twin_store.messages import CatalogItem, ProductStatistics
 from twin_store.messages.codec import decode
+from twin_store.product_names import product_names
 from twin_store.usuals import Usuals
 
 REBUILD_S = 5.0

@@ -22,12 +22,12 @@ from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
 from streams.worker.partition import PartitionState, Waiting
 from streams.worker.pool import prompts_of
+from trainer.deciders.language.served import IN_WORDS
 from twin_store.messages import Prediction, Query
 from twin_store.messages.codec import BadMessage, epoch_seconds, shared_headers
 
 STAGE = "worker"
 SOURCE = "/twins/worker"
-IN_WORDS = ("survey", "review")  # no numbers answer these
 LANDING_S = 0.005  # while queries are at the model, so often is it seen who is back
 _encode = msgspec.json.Encoder().encode
 

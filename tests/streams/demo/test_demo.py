@@ -11,6 +11,7 @@ import pytest
 
 from streams.demo.report import complaints
 from tests.streams.demo.test_report import KEYS
+from twin_store.segments import load_definitions
 
 pytestmark = [pytest.mark.long, pytest.mark.broker, pytest.mark.timeout(1_800)]
 
@@ -57,4 +58,6 @@ def test_the_demo_tells_its_story(tmp_path: Path, decider: str) -> None:
     assert sum(report["answered_by"].values()) == round(report["answered_share"] * report["queries"])
     if decider == "vllm":
         assert set(report["same_questions"]) == {"vllm", "evidence"}
-        assert report["same_questions"]["vllm"]["n_scored"] == report["by_decider"]["vllm"]["n_scored"] > 0
+        assert {same["n_scored"] > 0 for same in report["same_questions"].values()} == {True}
+        assert set(report["adapters"]) < set(load_definitions().names)
+        assert any(name.startswith("vllm/") for name in report["by_adapter"])
