@@ -75,6 +75,10 @@ def demo(
     train_scale: Annotated[
         float | None, typer.Option(min=0.01, help="Cases to train on, times the usual; default: 0.5.")
     ] = None,
+    language_scale: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Steps to train a language model; default: 0.3 of the usual."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Replay real months, train on them, then answer and settle questions about the weeks that stream in.
@@ -93,6 +97,7 @@ def demo(
         until=None if until is None else until.replace(tzinfo=UTC),
         live_s=live_seconds,
         train_scale=train_scale,
+        language_scale=language_scale,
     )
     report = tell(plan, folder, lambda line: console.print(f"{time.monotonic() - began:6.1f} s  {line}"))
     if as_json:

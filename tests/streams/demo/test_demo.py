@@ -40,6 +40,8 @@ def test_the_demo_tells_its_story(tmp_path: Path, decider: str) -> None:
         "20" if decider == "evidence" else "90",
         "--train-scale",
         "0.2",
+        "--language-scale",
+        "0.03",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1_700, check=False)
     assert done.returncode == 0, done.stderr[-4_000:]
