@@ -41,7 +41,7 @@ def test_the_demo_tells_its_story(tmp_path: Path, decider: str) -> None:
         "--train-scale",
         "0.2",
         "--language-scale",
-        "0.03",
+        "0.1",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1_700, check=False)
     assert done.returncode == 0, done.stderr[-4_000:]
