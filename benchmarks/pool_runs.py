@@ -7,18 +7,15 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Message
-
+from benchmarks.language_town import CANDIDATES, deployment, id_of, queries_about
 from benchmarks.progress import say
-from benchmarks.town import OPENING, SHELF, customers, prompt_lines, publish_town
+from benchmarks.town import publish_town
 from streams.broker import DevBroker, free_port
 from streams.kafka import Publisher, read_to_end
 from streams.settings import Settings
-from streams.topic_admin import apply_topics
 from streams.topics import PREDICTIONS, QUERIES
 from streams.worker import process as worker
 from streams.worker.hosts import engine_settings
@@ -27,15 +24,14 @@ from trainer.deciders.vllm.figures import prefix_cache
 from trainer.deciders.vllm.host import EngineHost
 from trainer.deciders.vllm.model import VllmModel
 from trainer.deciders.vllm.thread import EngineThread
-from trainer.tiny_base import SIZES, make_base
 from twin_store.messages import Query
-from twin_store.messages.codec import epoch_seconds, instant_of
 
-CANDIDATES = 4
 DAYS = 180
 PRIORITY = 5
 SEED = 11
 WAIT_S = 900.0
+# Whatever the model takes, nobody answers in its stead: it is the model that is measured.
+PATIENT = {"worker_busy_ms": 600_000, "worker_soft_deadline_ms": 600_000}
 
 
 def measure(
@@ -46,39 +42,16 @@ def measure(
         broker = DevBroker(Path(folder) / "broker", free_port())
         broker.start()
         try:
-            settings = _deployment(Path(folder), broker, in_flight, cache_mib)
+            settings = deployment(Path(folder), broker, in_flight, cache_mib, **PATIENT)
             say(f"receipts of {people} customers are folded")
             publish_town(settings, people, DAYS)
-            asked = _queries(people, queries)
+            asked = queries_about(people, queries, DAYS)
             say("an engine starts")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch and vLLM warn of each other
                 return _measured(settings, asked)
         finally:
             broker.stop()
-
-
-def _deployment(folder: Path, broker: DevBroker, in_flight: int, cache_mib: int) -> Settings:
-    base = make_base(SIZES["tiny"], prompt_lines(), folder / "base", seed=SEED)
-    settings = Settings(
-        kafka_bootstrap=broker.bootstrap,
-        data_dir=folder / "data",
-        topic_prefix="pool.",
-        metrics_port=0,
-        decider="vllm",
-        vllm_model=base.folder,
-        vllm_threads=1,
-        vllm_eager=True,
-        vllm_dtype="float32",
-        vllm_cache_mib=cache_mib,
-        vllm_adapters_in_batch=1,
-        vllm_adapters_in_memory=1,
-        worker_in_flight_max=in_flight,
-        worker_busy_ms=600_000,
-        worker_soft_deadline_ms=600_000,
-    )
-    apply_topics(settings)
-    return settings
 
 
 def _measured(settings: Settings, asked: Sequence[Query]) -> dict[str, Any]:
@@ -199,15 +172,10 @@ def _last_of(settings: Settings, wanted: set[str]) -> float:
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         time.sleep(2.0)
-        found = {_id_of(m): m.timestamp()[1] / 1000 for m in read_to_end(settings, PREDICTIONS)}
+        found = {id_of(m): m.timestamp()[1] / 1000 for m in read_to_end(settings, PREDICTIONS)}
         if wanted <= set(found):
             return max(found[query_id] for query_id in wanted)
     raise TimeoutError(f"not all of {len(wanted)} queries were answered within {WAIT_S:.0f} s")
-
-
-def _id_of(message: Message) -> str:
-    headers = dict(message.headers() or [])
-    return bytes(headers["ce_id"] or b"").decode()
 
 
 def _offline(engine: EngineThread, prompts: Sequence[str]) -> dict[str, Any]:
@@ -228,30 +196,6 @@ def _offline(engine: EngineThread, prompts: Sequence[str]) -> dict[str, Any]:
         "prompts_per_s": round(len(prompts) / seconds, 1),
         "prefix_hits": round(found / asked_for, 3),
     }
-
-
-def _queries(people: int, count: int) -> list[Query]:
-    """Questions about products of the shelf, to customers at random."""
-    dice = random.Random(SEED)
-    now = datetime.now(UTC)
-    at = epoch_seconds(OPENING + timedelta(days=DAYS))
-    names = customers(people)
-    return [
-        Query.model_validate(
-            {
-                "query_id": f"pool-{number}",
-                "kind": "purchase",
-                "customer_id": dice.choice(names),
-                "as_of": instant_of(at),
-                "raised_at": now,
-                "deadline": now + timedelta(days=1),
-                "raised_by": "request",
-                "subject": {"candidates": dice.sample(SHELF, CANDIDATES)},
-                "settlement": {"by": "next_trip", "until": instant_of(at + 14 * 86_400)},
-            }
-        )
-        for number in range(count)
-    ]
 
 
 def _again(query: Query) -> Query:

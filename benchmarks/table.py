@@ -15,6 +15,7 @@ TENTHS_MAX = 1.2
 GROWTH_MAX = 1.05
 RETRIEVAL_MS = 2.0
 ANSWERS_PER_S = 5_000
+KAFKA_TO_OFFLINE, PREFIX_HITS, P99_RATIO, DRAINED_S = 0.95, 0.6, 2.0, 120.0
 COLUMNS = ("what", "figure", "target", "ratio")
 Found = Mapping[str, Any]
 Results = Mapping[str, Found]
@@ -135,6 +136,55 @@ def _decider(found: Found, _: Results) -> Iterator[Row]:
         yield _at_least(what, round(kind["answers_per_s"]), "answers/s", target)
 
 
+def _pool(found: Found, _: Results) -> Iterator[Row]:
+    worker, alone = found["worker"], found["offline_in_the_workers_order"]
+    rate = max(each["answers_per_s"] for each in alone)
+    yield Row(
+        f"language model, Kafka to Kafka to the same engine alone, prompts of {found['prompt_tokens_mean']:,} tokens",
+        f"{worker['answers_per_s']:,} to {rate:,} answers/s",
+        f">= {KAFKA_TO_OFFLINE}",
+        f"{found['kafka_to_offline']:.2f}",
+    )
+    yield Row(
+        "  prompt tokens in the cache: as the worker asks; in random order",
+        f"{100 * worker['prefix_hits']:.0f} %; {100 * found['offline_at_random']['prefix_hits']:.0f} %",
+        f">= {100 * PREFIX_HITS:.0f} %",
+        f"{worker['prefix_hits'] / PREFIX_HITS:.2f}",
+    )
+
+
+def _swap(found: Found, _: Results) -> Iterator[Row]:
+    yield Row(
+        f"{found['swaps']} swaps of adapters under load, p99 of a question without and with",
+        f"{found['quiet_ms_p99']:,.0f} -> {found['swapping_ms_p99']:,.0f} ms",
+        f"<= {P99_RATIO}",
+        f"{found['p99_ratio']:.2f}",
+    )
+    yield Row(
+        "  eight adapters mixed to one",
+        f"{found['one_adapter_answers_per_s']:,} -> {found['eight_adapters_answers_per_s']:,} answers/s",
+        ratio=f"{found['eight_to_one']:.2f}",
+    )
+
+
+def _outage(found: Found, _: Results) -> Iterator[Row]:
+    yield Row(
+        f"engine killed for {found['away_s']:.0f} s at load: lost, doubled, unmarked of {found['queries']:,} queries",
+        f"{found['lost']}, {found['doubled']}, {found['by_evidence_unmarked']}",
+        "0, 0, 0",
+    )
+    drained = found["drained_s"]
+    yield Row(
+        f"  from the kill until no more wait than before ({found['waiting_before']}; at most {found['waiting_most']})",
+        "never" if drained is None else f"{drained:.1f} s",
+        f"<= {DRAINED_S:.0f} s",
+    )
+    yield Row(
+        "  query to answer before, without the engine, and after, p50",
+        f"{found['before_ms_p50']:,} / {found['away_ms_p50']:,} / {found['after_ms_p50']:,} ms",
+    )
+
+
 def _at_least(what: str, value: float, unit: str, target: float | None) -> Row:
     if target is None:
         return Row(what, f"{value:,} {unit}")
@@ -154,4 +204,9 @@ ROWS: dict[str, Callable[[Found, Results], Iterator[Row]]] = {
     "memory": _memory,
     "retrieval": _retrieval,
     "decider": _decider,
+    "pool": _pool,
+    "swap": _swap,
+    "outage": _outage,
 }
+LANGUAGE = frozenset({"pool", "swap", "outage"})
+"""The benchmarks that need vLLM."""

@@ -59,6 +59,8 @@ def _said_by(answer: Answer) -> Text:
     )
     if answer.told is not None:
         said.append(f"\n{_told(answer.told)}")
+    if answer.degraded is not None:
+        said.append(f"\nLess than it could be: {answer.degraded}.", style="yellow")
     if answer.foresees:
         said.append(
             "\nThis version was trained on what happened after the question: it may remember the outcome.",

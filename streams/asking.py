@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,10 +17,9 @@ from streams.lake_decider import current_decider, history_until, products_of
 from streams.live_products import LiveProducts
 from streams.live_promotions import environment_at
 from streams.live_twins import live_twin
+from streams.past_promotions import campaign_then, shelves_then
 from streams.settings import Settings
 from trainer.deciders.base import Decision, DecisionInput, Refusal
-from trainer.tasks.history import History
-from trainer.tasks.shelves import DISPLAY, MAILER, holds
 from twin_store.batch_fold import twin_as_of
 from twin_store.catalogue import Catalogue
 from twin_store.dna.reading import visits_by_key
@@ -64,6 +63,7 @@ class Answer:
         foresees: whether it was trained on what happened after `as_of`, so that it may know the outcome.
         names: what the products of the question are called, by sku.
         told: what a language model's answer has besides, see `trainer.deciders.base.Told`.
+        degraded: why it is less than it could be, such as that another decider was asked and did not answer.
     """
 
     customer_id: str
@@ -82,6 +82,7 @@ class Answer:
     evidence: list[dict[str, float]]
     names: dict[str, str]
     told: dict[str, Any] | None = None
+    degraded: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json` and the console."""
@@ -131,7 +132,7 @@ def ask(
         TwinsError: Kafka, the lake or the registry cannot be read.
     """
     _check(asked)
-    by = answerer or partial(_by_evidence, settings)
+    by = answerer or partial(by_evidence, settings)
     if asked.at is not None:
         return _decide(asked, _then(settings, asked, asked.at), by)
     with contextlib.ExitStack() as stack:
@@ -187,8 +188,8 @@ def _then(settings: Settings, asked: Asked, at: int) -> _Known:
     store = asked.store_id or _usual_store(twin, symbols)
     subject = _subject(asked)
     if asked.campaign_id is not None:
-        subject = _campaign(history, asked.campaign_id)
-    context = _shelves(history, _named(asked), store, at)
+        subject = campaign_then(history, asked.campaign_id)
+    context = shelves_then(history, _named(asked), store, at)
     return _Known(twin, symbols, at, store, products_of(history), context, subject)
 
 
@@ -218,14 +219,25 @@ def _decide(asked: Asked, known: _Known, answerer: Answerer) -> Answer:
         evidence=decision.evidence,
         names=_names(asked, known.products.catalogue),
         told=None if decision.told is None else asdict(decision.told),
+        degraded=decision.degraded,
     )
 
 
-def _by_evidence(
-    settings: Settings, asked: DecisionInput, products: Products
+def by_evidence(
+    settings: Settings, asked: DecisionInput, products: Products, lacks: str | None = None
 ) -> tuple[Decision | Refusal, Who]:
+    """The current version's answer; `lacks` says why another decider gives none, if so.
+
+    Raises as `current_decider`.
+    """
     decider, manifest = current_decider(settings, products)
-    return decider.decide([asked])[0], Who(decider.name, decider.version, manifest.until)
+    who = Who(decider.name, decider.version, manifest.until)
+    decision = decider.decide([asked])[0]
+    if lacks is None:
+        return decision, who
+    if isinstance(decision, Refusal):
+        return Refusal(f"{lacks}; {decision.reason}"), who
+    return replace(decision, degraded="; ".join(filter(None, (decision.degraded, lacks)))), who
 
 
 def _names(asked: Asked, catalogue: Catalogue) -> dict[str, str]:
@@ -272,28 +284,3 @@ def _usual_store(twin: Twin, symbols: dict[int, str]) -> str | None:
     most = sorted(zip((-receipts).tolist(), keys.tolist(), strict=True))
     stores = (visit_parts(symbols[key])[1] for _, key in most)
     return next((store for store in stores if store), None)
-
-
-def _campaign(history: History, campaign_id: str) -> Subject:
-    rows = history.campaigns.filter(history.campaigns["campaign_id"] == campaign_id).to_dicts()
-    if not rows:
-        raise UsageError(f"no campaign {campaign_id!r} had started by then")
-    row = rows[-1]
-    return Subject(
-        campaign_id=campaign_id,
-        campaign_type=row["campaign_type"],
-        voucher_skus=row["voucher_skus"] or [],
-        ends_at=instant_of(row["ends"]),
-    )
-
-
-def _shelves(history: History, skus: Sequence[str], store: str | None, at: int) -> list[ProductContext]:
-    """What was on display and in the mailer of a store."""
-    import numpy as np
-
-    keys = np.array([key_of(sku) for sku in skus], dtype=np.int64)
-    display, mailer = (holds(history.shelves.promoted(kind, store, at), keys) for kind in (DISPLAY, MAILER))
-    flags = zip(skus, display.tolist(), mailer.tolist(), strict=True)
-    return [
-        ProductContext(sku=sku, display=on_display, mailer=in_mailer) for sku, on_display, in_mailer in flags
-    ]

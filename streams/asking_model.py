@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from streams.asking import Answerer, Who
+from streams.adapters.locations import local_folder
+from streams.adapters.releases import read_releases
+from streams.asking import Answerer, Who, by_evidence
 from streams.errors import TwinsError, UsageError
 from streams.lake_decider import current_decider
 from streams.settings import Settings
@@ -18,9 +20,16 @@ from streams.worker.hosts import base_buckets, engine_settings
 from trainer.base_model import BaseModelError
 from trainer.deciders.base import Decision, DecisionInput, Refusal
 from trainer.deciders.language.decider import LanguageDecider
-from trainer.deciders.language.model import MalformedAnswer, ModelUnavailable, QuestionRejected
+from trainer.deciders.language.model import (
+    AdapterMissing,
+    MalformedAnswer,
+    ModelUnavailable,
+    QuestionRejected,
+)
 from trainer.deciders.language.scenes import SceneMaker
-from trainer.deciders.vllm.errors import VllmError
+from trainer.deciders.language.served import Router, ServedAdapter
+from trainer.deciders.vllm.adapters import read_served
+from trainer.deciders.vllm.errors import AdapterError, VllmError
 from trainer.deciders.vllm.host import NAME, version_of
 from trainer.deciders.vllm.model import VllmModel
 from trainer.deciders.vllm.thread import EngineThread
@@ -40,11 +49,13 @@ TELL_EVERY_S = 10.0
 def language_answerer(settings: Settings, is_live: bool, say: Callable[[str], None]) -> Iterator[Answerer]:
     """Answers by the base model of the settings, while this lasts; `say` is told how the start goes on.
 
+    A segment's questions go to the adapter that is released for it, as in a worker, but to none that is on trial.
+    Where the model does not answer, or does not even start, evidence does and says so.
+
     `is_live`: questions are about now, and the DNA is read against what is usual now.
 
     Raises:
         UsageError: no base model is named, or it cannot be used.
-        TwinsError: the engine does not start.
     """
     wanted = engine_settings(settings, MEMBER)
     with _telling(say), warnings.catch_warnings():
@@ -54,7 +65,10 @@ def language_answerer(settings: Settings, is_live: bool, say: Callable[[str], No
         except BaseModelError as error:
             raise UsageError(str(error)) from None
         except VllmError as error:
-            raise TwinsError(str(error)) from None
+            away = f"the language model is away: {error}"
+            yield lambda asked, products: by_evidence(settings, asked, products, away)
+            return
+    router = _released(settings, engine, say)
 
     def answer(asked: DecisionInput, products: Products) -> tuple[Decision | Refusal, Who]:
         names = _names(settings, products, is_live)
@@ -65,19 +79,45 @@ def language_answerer(settings: Settings, is_live: bool, say: Callable[[str], No
             version,
             VllmModel(engine.engine),
             scenes,
-            lambda _segment, _customer: None,
+            router,
             base_buckets(settings),
         )
-        who = Who(NAME, version, "")
         try:
-            return engine.run(decider.answer(asked, USUAL_PRIORITY)), who
+            prepared = decider.prepare(asked)
+            if isinstance(prepared, Refusal):
+                why = f"the language model cannot be asked: {prepared.reason}"
+                return by_evidence(settings, asked, products, why)
+            return engine.run(decider.ask(prepared, USUAL_PRIORITY)), Who(NAME, version, "")
         except (ModelUnavailable, QuestionRejected, MalformedAnswer) as error:
-            return Refusal(str(error)), who
+            return by_evidence(settings, asked, products, f"the language model did not answer: {error}")
 
     try:
         yield answer
     finally:
         engine.stop()
+
+
+def _released(settings: Settings, engine: EngineThread, say: Callable[[str], None]) -> Router:
+    """Loads the adapter of a segment that is asked about. Routes raise `AdapterMissing` for one that cannot be had."""
+    try:
+        releases = read_releases(settings).by_segment
+    except TwinsError as error:  # questions about the past need no Kafka
+        say(f"the releases of adapters cannot be read, so the base answers: {error}")
+        releases = {}
+
+    def route(segment: str, _customer_id: str) -> ServedAdapter | None:
+        release = releases.get(segment)
+        if release is None or release.decider != NAME:
+            return None
+        try:
+            with local_folder(release.location) as folder:
+                served = read_served(folder, segment, release.sha256)
+                engine.run(engine.engine.add_adapter(folder, release.sha256))
+        except (AdapterError, OSError) as error:
+            raise AdapterMissing(f"{release.decider_version} of {segment}: {error}") from None
+        return served
+
+    return route
 
 
 def _reader(settings: Settings, products: Products) -> EvidenceReader:

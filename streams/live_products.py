@@ -28,7 +28,7 @@ class LiveProducts:
 
     def __init__(self, settings: Settings) -> None:
         """Reads both topics to their end. Raises `TwinsError` if Kafka does not answer."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.products = Products(Catalogue(settings.currency), Market(settings.currency), settings.currency)
         self._item = FastDecoder(CatalogItem)
         self._statistics = FastDecoder(ProductStatistics)

@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from streams.settings import CONFIG_VARIABLE, ENV_PREFIX, Settings, variable
-from streams.vllm_python import vllm_python
+from streams.vllm_python import vllm_python, with_own_compiled
 
 BACKOFF_FIRST_S = 1.0
 BACKOFF_MAX_S = 30.0
@@ -133,6 +133,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         python = self._worker_python if child.name == WORKER else sys.executable
+        environment = self._environment if python == sys.executable else with_own_compiled(self._environment)
         command = [python, "-m", "streams.cli", "run", child.name, "--member", child.member]
         command += ["--parent", str(os.getpid())]
         with child.log.open("ab") as log:
@@ -142,7 +143,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=self._environment,
+                env=environment,
                 start_new_session=True,
             )
         child.started_at = time.monotonic()

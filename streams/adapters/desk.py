@@ -19,6 +19,7 @@ from twin_store.messages.codec import headers_for
 
 SOURCE = "/twins/adapters"
 TIMEOUT_S = 30.0
+Headers = list[tuple[str, str | bytes | None]]
 
 
 class ReleaseError(TwinsError):
@@ -89,6 +90,15 @@ class ReleaseDesk:
             raise UsageError(f"{segment} has no version before {now.decider_version}")
         return self._publish(segment, **_fields(now.previous), previous=now.champion, challenger=None)
 
+    def withdraw(self, segment: str) -> None:
+        """Take a segment out of service: the base answers, as for those that never had an adapter.
+
+        Raises `UsageError` if it has no release. What follows is a first release again, with nothing to roll back to.
+        """
+        self.of(segment)
+        self._write(segment, None, [])
+        del self._by_segment[segment]
+
     def pin(self, segment: str, pinned: bool) -> AdapterRelease:
         """Keep the segment's adapters in the model's memory, or not any more. Raises `UsageError`."""
         now = self.of(segment)
@@ -107,22 +117,26 @@ class ReleaseDesk:
         number = 1 if now is None else now.number + 1
         fields = before | {"segment": segment, "version": AdapterRelease.current_version} | changes
         release = AdapterRelease(**fields | {"number": number, "released_at": moment})
+        self._write(segment, release.to_wire(), headers_for(release, SOURCE, moment))
+        self._by_segment[segment] = release
+        return release
+
+    def _write(self, segment: str, value: bytes | None, headers: Headers) -> None:
+        """One record, alone in its transaction; None withdraws."""
         try:
             self._producer.begin_transaction()
             self._producer.produce(
                 topic_name(self._settings, ADAPTERS),
-                release.to_wire(),
+                value,
                 segment.encode(),
-                headers=headers_for(release, SOURCE, moment),
+                headers=headers,
             )
             self._producer.commit_transaction(TIMEOUT_S)
         except KafkaException as error:
             raise ReleaseError(
-                f"{segment} was not released: {error.args[0].str()}; if somebody else released at the same time, "
-                "look with `twins adapters list` and try again"
+                f"nothing has changed for {segment}: {error.args[0].str()}; if somebody else released at the same "
+                "time, look with `twins adapters list` and try again"
             ) from error
-        self._by_segment[segment] = release
-        return release
 
 
 def _fields(version: AdapterVersion) -> dict[str, Any]:

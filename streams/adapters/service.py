@@ -64,7 +64,7 @@ class AdapterService:
         for segment in self._releases.take(messages):
             self._pending[segment] = 0.0
             release = self._releases.by_segment.get(segment)
-            if release is not None:
+            if release is not None and release.decider == self._host.decider:
                 name = name_of(release.champion, segment)
                 self.routing.expect(ServedAdapter(segment, name, release.decider_version))
 

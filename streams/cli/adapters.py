@@ -1,4 +1,4 @@
-"""`twins adapters list|release|load|rollback|pin|unpin|compare`: which adapter answers for a segment."""
+"""`twins adapters list|release|load|rollback|withdraw|pin|unpin|compare`: which adapter answers for a segment."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group.command("release")(release)
     group.command("load")(load)
     group.command("rollback")(rollback)
+    group.command("withdraw")(withdraw)
     group.command("pin")(pin)
     group.command("unpin")(unpin)
     group.command("compare")(compare)
@@ -111,6 +112,16 @@ def rollback(
 
     with ReleaseDesk(load_settings()) as desk:
         _tell(desk.end_trial(segment) if trial else desk.roll_back(segment), as_json)
+
+
+def withdraw(segment: Segment, as_json: Json = False) -> None:
+    """Take a segment's adapters out of service: the base answers, as where there never was one."""
+    from streams.adapters.desk import ReleaseDesk
+
+    with ReleaseDesk(load_settings()) as desk:
+        desk.withdraw(segment)
+    said = {"segment": segment, "champion": None}
+    typer.echo(json.dumps(said) if as_json else f"{segment}  has no release any more: the base answers")
 
 
 def pin(segment: Segment, as_json: Json = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -12,7 +13,7 @@ import typer
 from streams.cli.replay import parse_instant
 from streams.errors import UsageError
 from streams.settings import Settings, load_settings
-from streams.vllm_python import has_vllm, vllm_python
+from streams.vllm_python import has_vllm, vllm_python, with_own_compiled
 from twin_store.messages.codec import epoch_seconds
 from twin_store.messages.decisions import QuestionKind
 
@@ -85,7 +86,8 @@ def ask_command(
 
 def _there(python: str) -> int:
     """The same command by the Python that has vLLM; its exit code."""
-    return subprocess.run([python, "-m", "streams.cli", *sys.argv[1:]], check=False).returncode
+    command = [python, "-m", "streams.cli", *sys.argv[1:]]
+    return subprocess.run(command, env=with_own_compiled(os.environ), check=False).returncode
 
 
 def _by_model(settings: Settings, asked: Asked) -> Answer:

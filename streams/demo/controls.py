@@ -1,6 +1,7 @@
-"""The same questions about other twins: a week old ones, and those of somebody else.
+"""The same questions to the evidence decider again: about other twins, and about those that a language model answered.
 
-What the live answers owe to fresh twins, and to twins at all, is what is lost here.
+What answers owe to fresh twins, and to twins at all, is what is lost with week-old ones and with those of somebody
+else. What a language model is worth shows beside what the evidence decider says to the very questions it answered.
 """
 
 from __future__ import annotations
@@ -23,15 +24,28 @@ TwinOf = Callable[[Settled], Twin]
 
 
 def controls(settings: Settings, settled: Sequence[Settled], decider: Decider) -> dict[str, Any]:
-    """AUCs of the settled cases, asked again of the decider that answered them.
+    """Scores of the settled cases, asked again of the evidence decider, whoever answered them live.
 
-    `auc_asked_again` is of the twins as they were: next to the live one it shows that the replay is faithful.
+    `auc_asked_again` is of the twins as they were: next to the live one of the evidence decider it shows that the
+    replay is faithful. `same_questions` has the language model's answers and the evidence decider's to the same
+    questions; it is None where no language model answered.
     """
     twins = _twins(settings, settled)
+    by_model = [case for case in settled if case.prediction.decider != decider.name]
     return {
-        "auc_asked_again": _asked_again(settled, decider, _own(twins)),
-        f"auc_{STALE_DAYS}_days_stale": _asked_again(settled, decider, _stale(twins)),
-        "auc_wrong_customer": _asked_again(settled, decider, _somebody_elses(twins)),
+        "auc_asked_again": Options.of(*_asked_again(settled, decider, _own(twins))).auc(),
+        f"auc_{STALE_DAYS}_days_stale": Options.of(*_asked_again(settled, decider, _stale(twins))).auc(),
+        "auc_wrong_customer": Options.of(*_asked_again(settled, decider, _somebody_elses(twins))).auc(),
+        "same_questions": _beside(by_model, decider, _own(twins)) if by_model else None,
+    }
+
+
+def _beside(by_model: Sequence[Settled], decider: Decider, twin_of: TwinOf) -> dict[str, Any]:
+    """Of the questions that both answer."""
+    both, said = _asked_again(by_model, decider, twin_of)
+    return {
+        by_model[0].prediction.decider: Options.of(both).summary(),
+        decider.name: Options.of(both, said).summary(),
     }
 
 
@@ -63,16 +77,13 @@ def answers_again(
     settings: Settings, settled: Sequence[Settled], decider: Decider
 ) -> tuple[list[Settled], list[list[float]]]:
     """What a decider says to these questions about the twins as they were; those that it answers, and its answers."""
-    return _answers(settled, decider, _own(_twins(settings, settled)))
+    return _asked_again(settled, decider, _own(_twins(settings, settled)))
 
 
-def _asked_again(settled: Sequence[Settled], decider: Decider, twin_of: TwinOf) -> float | None:
-    return Options.of(*_answers(settled, decider, twin_of)).auc()
-
-
-def _answers(
+def _asked_again(
     settled: Sequence[Settled], decider: Decider, twin_of: TwinOf
 ) -> tuple[list[Settled], list[list[float]]]:
+    """The cases that the decider answers, and what it says."""
     kept: list[Settled] = []
     said: list[list[float]] = []
     for case in settled:

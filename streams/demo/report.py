@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from streams.dead_letters import Selection, origin_of, payload_of, read_letters
+from streams.demo.authors import authors
 from streams.demo.cases import Case, Cases
 from streams.demo.controls import STALE_DAYS
 from streams.demo.scores import Options
@@ -33,6 +34,7 @@ MEASURED_LATER = (
     "auc_asked_again",
     f"auc_{STALE_DAYS}_days_stale",
     "auc_wrong_customer",
+    "same_questions",
 )
 
 
@@ -130,6 +132,8 @@ def build_report(settings: Settings, measured: Measured, cases: Cases) -> dict[s
         "answers_of_one_query_max": cases.answers_max,
         "without_model": sum(_lacked_a_model(case) for case in asked),
         "answered_share": round(len(answered) / len(asked), 4) if asked else 0.0,
+        "decider": settings.decider,
+        **authors(cases),
         "freshness_ms_p50": percentile(measured.freshness_ms, 50),
         "freshness_ms_p99": percentile(measured.freshness_ms, 99),
         "answer_ms_p50": percentile(latency, 50),

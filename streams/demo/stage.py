@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import TopicPartition
 
@@ -36,13 +37,22 @@ OF_OTHERS = {
     "drift-report.png",
 }  # another demo's, which plays in a folder of its own
 Say = Callable[[str], None]
+MoreSettings = Callable[[Path], Mapping[str, Any]]
+
+
+def evidence_alone(_data: Path) -> Mapping[str, Any]:
+    """The settings as they are."""
+    return {}
 
 
 class Stage:
     """One run of the demo. As a context manager it ends everything that it started."""
 
-    def __init__(self, folder: Path, say: Say) -> None:
-        """Empties `folder`. Raises `UsageError` if there is something in it that no demo has put there."""
+    def __init__(self, folder: Path, say: Say, more_settings: MoreSettings = evidence_alone) -> None:
+        """Empties `folder`. `more_settings` gives those that differ from the demo's usual ones, from the data folder.
+
+        Raises `UsageError` if there is something in the folder that no demo has put there.
+        """
         _clear(folder)
         self.folder = folder
         self.say = say
@@ -50,16 +60,17 @@ class Stage:
         self._said_at = 0.0
         data = folder / "data"
         self._broker = DevBroker(data / "broker", free_port())
-        self.settings = Settings(
-            kafka_bootstrap=self._broker.bootstrap,
-            data_dir=data,
-            lake_url="",
-            models_url="",
-            topic_prefix="",
-            qdrant_url=None,
-            lake_flush_s=LAKE_FLUSH_S,
-            metrics_port=METRICS_PORT,
-        )
+        usual: dict[str, Any] = {
+            "kafka_bootstrap": self._broker.bootstrap,
+            "data_dir": data,
+            "lake_url": "",
+            "models_url": "",
+            "topic_prefix": "",
+            "qdrant_url": None,
+            "lake_flush_s": LAKE_FLUSH_S,
+            "metrics_port": METRICS_PORT,
+        }
+        self.settings = Settings(**usual | dict(more_settings(data)))
         self._supervisors: list[Supervisor] = []
         self._positions: PositionReader | None = None
         self._observer = Observer(self.settings)
@@ -118,16 +129,27 @@ class Stage:
     def wait_until_ready(self, names: Iterable[str]) -> None:
         """Until these processes say that they do their work: state restored, partitions assigned, models loaded."""
         waiting = set(names)
-        deadline = time.monotonic() + CATCH_UP_S
-        while waiting:
+
+        def are_ready() -> bool:
+            waiting.difference_update(p.name for p in self._observer.look().parts if p.state == "ready")
+            return not waiting
+
+        self.wait_for(are_ready, f"the readiness of {', '.join(sorted(waiting))}")
+
+    def wait_for(self, is_so: Callable[[], bool], what: str, timeout_s: float = CATCH_UP_S) -> None:
+        """Until something is so. Raises `TwinsError` when it takes too long, or a process has died."""
+        deadline = time.monotonic() + timeout_s
+        while not is_so():
             self.check()
-            waiting -= {part.name for part in self._observer.look().parts if part.state == "ready"}
-            if waiting and time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise TwinsError(
-                    f"not ready after {CATCH_UP_S:.0f} s: {', '.join(sorted(waiting))}; "
-                    f"see {self.settings.data_dir / 'logs'}"
+                    f"{what} did not come within {timeout_s:.0f} s; see {self.settings.data_dir / 'logs'}"
                 )
-            time.sleep(POLL_S if waiting else 0)
+            time.sleep(POLL_S)
+
+    def metric(self, name: str) -> float:
+        """A metric of the processes that run, added up."""
+        return self._observer.metrics()[name]
 
     def say_how_far(self, reached: str) -> None:
         """A line on what has been done so far; does nothing if the last one is not `SAY_EVERY_S` ago."""
@@ -210,6 +232,8 @@ class Stage:
             f'data_dir = "{self.settings.data_dir.resolve()}"',
             f"lake_flush_s = {LAKE_FLUSH_S}",
         ]
+        if self.settings.vllm_model is not None:
+            lines.append(f'vllm_model = "{self.settings.vllm_model.resolve()}"')
         (self.folder / SETTINGS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import msgspec
 
+from streams.demo import language
 from streams.demo.campaign_desk import CampaignDesk
 from streams.demo.cases import Cases
 from streams.demo.controls import controls
 from streams.demo.freshness import FreshnessWatch
 from streams.demo.report import Measured, build_report
 from streams.demo.scores import Options
-from streams.demo.stage import Say, Stage
+from streams.demo.stage import Say, Stage, evidence_alone
 from streams.errors import UsageError
 from streams.lake_decider import current_decider, history_until, products_of
 from streams.sources.chaos import Chaos, ChaosReport, inject
@@ -45,6 +46,9 @@ class Plan:
         until: receipts from `train_until` up to here stream in live.
         live_s: seconds that the live weeks are to take.
         train_scale: how many cases to train on, times the usual.
+        decider: who answers the live questions: `evidence`, or `vllm` with evidence in its stead.
+        segments: those that get a language adapter each; the others are answered by the base.
+        language_scale: cases and steps of the base and the adapters, times the usual.
     """
 
     customers: int = 300
@@ -52,6 +56,9 @@ class Plan:
     until: datetime = datetime(2017, 9, 1, tzinfo=UTC)
     live_s: float = 90.0
     train_scale: float = 0.5
+    decider: str = "evidence"
+    segments: tuple[str, ...] = ()
+    language_scale: float = 0.3
 
     def __post_init__(self) -> None:
         if self.until <= self.train_until:
@@ -63,12 +70,25 @@ class Plan:
         return (self.until - self.train_until).total_seconds() / self.live_s
 
 
+# A language model on a processor answers some fifty prompts a second: fewer people, and weeks that take longer.
+USUAL_PLANS = {
+    "evidence": Plan(),
+    "vllm": Plan(
+        customers=100,
+        until=datetime(2017, 8, 1, tzinfo=UTC),
+        live_s=180.0,
+        decider="vllm",
+        segments=("everyday-shoppers", "deal-seekers"),
+    ),
+}
+
+
 def tell(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
     """Run the demo in `folder`; returns the report, which is also in `report.json`, with the picture beside it.
 
     Raises `TwinsError` if a part fails. Whether the result is good is the caller's to judge (`complaints`).
     """
-    stage = Stage(folder, say)
+    stage = Stage(folder, say, language.engine_settings if plan.decider == "vllm" else evidence_alone)
     journey = CompleteJourney()
     measured = Measured()
     sold = receipts_sold(journey, plan.until, plan.customers)
@@ -78,6 +98,7 @@ def tell(plan: Plan, folder: Path, say: Say) -> dict[str, Any]:
         _train(stage, plan)
         _stream_live(stage, plan, journey, sold, measured)
         report = _judge(stage, measured)
+        report["adapters"] = language.verdicts(stage, plan.segments)
     report |= {"customers": plan.customers, "live_speed": round(plan.speed), "phases_s": stage.phases}
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
@@ -101,12 +122,16 @@ def _train(stage: Stage, plan: Plan) -> None:
     with stage.phase("evidence models trained on the past"):
         until = f"{plan.train_until:%Y-%m-%d}"
         stage.run("train", "evidence", "--until", until, "--scale", str(plan.train_scale))
+    if plan.decider == "vllm":
+        language.train(stage, plan.segments, plan.train_until, plan.language_scale)
     with stage.phase("the product index, and the processes that decide"):
         stage.wait_until_read(["indexer"])
         # Questions are asked from now on: those about the past would be answered from what was trained on.
         stage.start_at_end("planner", [PROFILES])
         stage.start(DECIDING)
         stage.wait_until_ready(DECIDING)
+    if plan.decider == "vllm":
+        language.release(stage, plan.segments)
 
 
 def _stream_live(

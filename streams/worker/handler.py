@@ -17,11 +17,12 @@ from streams.live_products import LiveProducts
 from streams.settings import Settings
 from streams.topics import DEAD_LETTERS, PREDICTIONS, QUERIES, STATE, WORKER_STATE, Topic
 from streams.worker.deciding import Asked, answer, answered_by_numbers, sorted_out
-from streams.worker.language import Degraded, LanguageSide
+from streams.worker.language import MARGIN_S, Degraded, LanguageSide
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
 from streams.worker.partition import PartitionState, Waiting
 from streams.worker.pool import prompts_of
+from trainer.deciders.language.served import IN_WORDS
 from twin_store.messages import Prediction, Query
 from twin_store.messages.codec import BadMessage, epoch_seconds, shared_headers
 
@@ -52,7 +53,9 @@ class Worker:
         self._language = language
         self._hold_s = settings.worker_hold_ms / 1000
         self._busy_s = settings.worker_busy_ms / 1000
+        self._words_s = settings.worker_words_ms / 1000
         self._queued_since: float | None = None
+        self._words: list[Waiting] = []
         self._decode = FastDecoder(Query)
         self._partitions: dict[int, PartitionState] = {}
         self._sent: list[Any] = []
@@ -128,16 +131,14 @@ class Worker:
         self._metrics.batch_counts.committed()
         self._metrics.published(self._sent)
         self._metrics.held.set(sum(len(state.held) for state in self._partitions.values()))
-        queued = [each.since for state in self._partitions.values() for each in state.queued.values()]
-        self._queued_since = min(queued, default=None)
-        self._metrics.queued.set(len(queued))
+        self._see_who_waits()
         self._sent = []
 
     def aborted(self) -> None:
         """See `Handler`."""
         if self._language is not None:
             self._language.pool.recall()
-        self._queued_since = None
+        self._queued_since, self._words = None, []
         for state in self._partitions.values():
             state.aborted()
         self._metrics.batch_counts.aborted()
@@ -157,7 +158,7 @@ class Worker:
                 self._metrics.batch_counts.add(self._metrics.repeated)
 
     def _language_due(self, language: LanguageSide, now: float) -> bool:
-        if language.pool.due(now):
+        if language.pool.due(now) or not all(self._waits_for_words(each, now) for each in self._words):
             return True
         since = self._queued_since
         return since is not None and (language.pool.room > 0 or now - since >= self._busy_s)
@@ -178,8 +179,12 @@ class Worker:
         now, room, is_away = time.monotonic(), language.pool.room, language.is_away
         chosen = defaultdict[PartitionState, list[Waiting]](list)
         impatient = defaultdict[PartitionState, list[Waiting]](list)
+        words = 0
         for state, waiting in sorted(ready, key=_urgency):
-            if room > 0 or is_away:
+            if words < self._settings.worker_in_flight_max and self._waits_for_words(waiting, now):
+                state.queue(waiting)
+                words += 1
+            elif room > 0 or is_away:
                 chosen[state].append(waiting)
                 room -= prompts_of(waiting.query)
             elif now - waiting.since >= self._busy_s or datetime.now(UTC) > waiting.query.deadline:
@@ -195,6 +200,24 @@ class Worker:
             if id(each) not in at_evidence:
                 self._partitions[each.partition].launch(each.waiting)
         self._degrade(degraded, outbox)
+
+    def _see_who_waits(self) -> None:
+        now, self._words, self._queued_since = time.monotonic(), [], None
+        queued = [each for state in self._partitions.values() for each in state.queued.values()]
+        for each in queued:
+            if self._waits_for_words(each, now):
+                self._words.append(each)
+            else:
+                self._queued_since = min(each.since, self._queued_since or each.since)
+        self._metrics.queued.set(len(queued))
+
+    def _waits_for_words(self, waiting: Waiting, now: float) -> bool:
+        """Whether only a language model can answer this, and one may be back in time."""
+        query = waiting.query
+        if self._language is None or query.kind not in IN_WORDS or not self._language.is_away:
+            return False
+        left_s = (query.deadline - datetime.now(UTC)).total_seconds() - MARGIN_S
+        return left_s > 0 and now - waiting.since < self._words_s
 
     def _sorted_out(self, ready: Mapping[PartitionState, list[Waiting]], outbox: Outbox) -> list[Asked]:
         """Those that a decider is to answer; the others are told why not."""

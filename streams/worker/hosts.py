@@ -33,10 +33,18 @@ def hosted(settings: Settings, member: str, telemetry: Telemetry) -> ModelHost |
 
 def adapters_of(host: ModelHost) -> AdapterHost | None:
     """Who takes adapters in for this model, None where nobody does."""
+    from trainer.deciders.openai.adapter_host import OpenAIAdapters
+    from trainer.deciders.openai.host import OpenAIHost
     from trainer.deciders.vllm.adapter_host import VllmAdapters
     from trainer.deciders.vllm.host import EngineHost
 
-    return VllmAdapters(lambda: host.engine) if isinstance(host, EngineHost) else None
+    match host:
+        case EngineHost():
+            return VllmAdapters(lambda: host.engine)
+        case OpenAIHost():
+            return OpenAIAdapters(host)
+        case _:
+            return None
 
 
 def base_buckets(settings: Settings) -> Buckets:

@@ -19,6 +19,7 @@ from streams.worker.language import LanguageSide
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
 from streams.worker.pool import Pool
+from streams.worker.rehearsal import rehearse
 from streams.worker.shadow_side import ShadowSide
 from trainer.deciders.language.decider import LanguageDecider
 from trainer.deciders.language.host import ModelHost
@@ -120,7 +121,13 @@ def language_side(
     scenes = SceneMaker(products.products, load_definitions(), current.reader, names.current)
 
     def deciders(to: Router) -> Callable[[LanguageModel], LanguageDecider]:
-        return lambda model: LanguageDecider(host.name, host.version, model, scenes, to, buckets)
+        def decider_of(model: LanguageModel) -> LanguageDecider:
+            made = LanguageDecider(host.name, host.version, model, scenes, to, buckets)
+            with products.lock:
+                rehearse(made)
+            return made
+
+        return decider_of
 
     buckets = base_buckets(settings)
     pool = Pool(host, settings.worker_in_flight_max, settings.worker_linger_ms / 1000)

@@ -12,7 +12,7 @@ from streams.kafka import group_name, topic_name
 from streams.lane import KAFKA_TIMEOUT_S
 from streams.processes import PROCESS_BY_NAME, PROCESSES
 from streams.settings import ENV_PREFIX, Settings, variable
-from tests.deploy.known import COMING, KNOWN_SETTINGS
+from tests.deploy.known import KNOWN_SETTINGS
 from tests.deploy.rendered import Object, documents
 from tests.deploy.test_manifests import FOLDERS, KUBERNETES, RENDERED, ROOT, WORKLOADS
 
@@ -59,7 +59,6 @@ def settings_of(folder: str, name: str) -> Settings:
     values: dict[str, Any] = {**CONFIG, **SECRETS, **own}
     ours = {key: value for key, value in values.items() if key.startswith(ENV_PREFIX)}
     assert set(ours) <= KNOWN_SETTINGS
-    ours = {key: value for key, value in ours.items() if key not in COMING}
     return Settings(**{key.removeprefix(ENV_PREFIX).lower(): value for key, value in ours.items()})
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,19 +11,14 @@ import pytest
 from streams.adapters.admission import admitted
 from streams.adapters.desk import ReleaseDesk
 from streams.adapters.reports import read_states
-from streams.broker import DevBroker
 from streams.kafka import read_to_end
-from streams.settings import Settings
-from streams.telemetry import Telemetry
 from streams.topics import SHADOWS
-from streams.worker import process as worker
+from tests.integration.engine_town import PATIENCE_S, EngineTown
 from tests.streams.queries import publish_queries, wait_for_predictions
-from tests.streams.running import eventually, running
-from tests.trainer.small_town import Town
+from tests.streams.running import eventually
 from tests.trainer.vllm.made_adapters import random_adapter
 from tests.trainer.vllm.reference import Reference
-from tests.trainer.vllm.town import make_town_base, questions, settle_town
-from trainer.base_model import BaseModel
+from tests.trainer.vllm.town import questions
 from trainer.calibration import Curve
 from trainer.deciders.vllm.canaries import Canaries, Canary
 from trainer.deciders.vllm.tokens import ModelTokens
@@ -35,41 +26,14 @@ from twin_store.messages import Challenger, Prediction
 from twin_store.messages.codec import decode
 from twin_store.segments import load_definitions
 
-pytestmark = [pytest.mark.vllm, pytest.mark.broker, pytest.mark.timeout(900)]
-ENGINE_START_S = 400.0
+pytestmark = [pytest.mark.vllm, pytest.mark.broker, pytest.mark.timeout(1_800)]
 CANARIES = ("Will she buy milk?", "Will he come back?", "bread and butter, bought 3 days ago")
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
-    return make_town_base(tmp_path_factory.mktemp("released-worker") / "town")
-
-
-@pytest.fixture(scope="module")
-def settings(broker: DevBroker, base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(
-        kafka_bootstrap=broker.bootstrap,
-        topic_prefix="released-worker.",
-        data_dir=tmp_path_factory.mktemp("released-worker-data"),
-        partitions=2,
-        worker_hold_ms=300,
-        metrics_port=0,
-        decider="vllm",
-        vllm_model=base.folder,
-        vllm_rank_max=8,
-        vllm_adapters_in_memory=4,
-        vllm_cache_mib=256,
-        vllm_threads=1,
-        vllm_eager=True,
-        vllm_dtype="float32",
-        worker_busy_ms=600_000,
-        worker_soft_deadline_ms=600_000,
-    )
-
-
-@pytest.fixture(scope="module")
-def adapters(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def adapters(engine_town: EngineTown, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two versions, with what `transformers` hears them say."""
+    base = engine_town.base
     models, tokens = tmp_path_factory.mktemp("models"), ModelTokens.of(base.folder)
     reference, prompts = Reference(base, tokens), [tuple(tokens.encode(text)) for text in CANARIES]
     folders = []
@@ -83,48 +47,33 @@ def adapters(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> list[
     return folders
 
 
-@contextmanager
-def working(settings: Settings) -> Iterator[Telemetry]:
-    telemetry = Telemetry("worker", settings)
-
-    def run(stop: threading.Event) -> None:
-        worker.run(settings, stop, "0", telemetry)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch and vLLM warn of each other
-        with running(run):
-            yield telemetry
-
-
 def test_released_adapters_answer_and_one_on_trial_is_heard(
-    settings: Settings, base: BaseModel, adapters: list[Path]
+    engine_town: EngineTown, adapters: list[Path]
 ) -> None:
-    last = settle_town(settings, Town(customers=12, days=120))
-    source = questions(last, "released")
+    settings, base = engine_town.settings, engine_town.base
+    source = questions(engine_town.last, "released")
     champion, challenger = (admitted(str(folder), base.folder, 8, "vllm") for folder in adapters)
     segments = load_definitions().names
 
     def ask(count: int) -> list[Prediction]:
         some = list(itertools.islice(source, count))
         publish_queries(settings, some)
-        return list(wait_for_predictions(settings, [each.query_id for each in some], timeout_s=120).values())
+        return list(wait_for_predictions(settings, [each.query_id for each in some], PATIENCE_S).values())
 
     def loaded(version: str) -> int:
         states = [state for of in read_states(settings).values() for state in of]
         return sum(state.decider_version == version and state.status == "loaded" for state in states)
 
-    with working(settings) as telemetry, ReleaseDesk(settings) as desk:
-        eventually(
-            lambda: telemetry.snapshot().get("twins_worker_model_up") == 1, "the engine", ENGINE_START_S
-        )
+    engine_town.wait_until_up()
+    with ReleaseDesk(settings) as desk:
         before = ask(14)
         for segment in segments:
             desk.release(segment, champion)
-        eventually(lambda: loaded(champion.decider_version) == len(segments), "the champion, of all segments")
+        eventually(lambda: loaded(champion.decider_version) == len(segments), "the champion", PATIENCE_S)
         after = ask(28)
         for segment in segments:
             desk.challenge(segment, Challenger(**challenger.model_dump(), mode="shadow", share=1.0))
-        eventually(lambda: loaded(challenger.decider_version) == len(segments), "the one on trial")
+        eventually(lambda: loaded(challenger.decider_version) == len(segments), "the trial", PATIENCE_S)
         tried = [each for each in ask(14) if each.decider == "vllm"]  # fewer than find room
 
         def heard() -> dict[str, Prediction]:
@@ -133,7 +82,7 @@ def test_released_adapters_answer_and_one_on_trial_is_heard(
 
         # An untrained model's review may be no text, whoever writes it.
         wanted = {each.query_id for each in tried if each.kind != "review"}
-        eventually(lambda: wanted <= set(heard()), "what it says", 120)
+        eventually(lambda: wanted <= set(heard()), "what it says", PATIENCE_S)
         shadows = heard()
     name = f"{champion.name}@{champion.decider_version}"
     assert {each.adapter for each in before if each.decider == "vllm"} == {None}

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from streams import lake_writer
-from streams.asking import Answer, Asked, ask
+from streams.answer_view import answer_view
+from streams.asking import Answer, Asked, ask, by_evidence
 from streams.cli import main as cli
 from streams.errors import UsageError
 from streams.kafka import Publisher, read_to_end
@@ -167,6 +171,19 @@ def test_what_cannot_be_answered_says_why(shop: Settings, asked: Asked, complain
 def test_without_a_model_it_is_said_how_to_get_one(shop: Settings, tmp_path: object) -> None:
     with pytest.raises(UsageError, match="twins train evidence"):
         ask(shop.model_copy(update={"models_url": str(tmp_path)}), Asked("c1", skus=["milk"]))
+
+
+def test_evidence_in_anothers_stead_says_so(shop: Settings) -> None:
+    why = "the language model is away: it does not start"
+    answer = ask(shop, Asked("c1", skus=["milk"]), answerer=partial(by_evidence, shop, lacks=why))
+    assert (answer.decider, answer.degraded) == ("evidence", why)
+    assert answer.probabilities == ask(shop, Asked("c1", skus=["milk"])).probabilities
+    shown = Console(width=200, file=io.StringIO(), force_terminal=False)
+    shown.print(answer_view(answer))
+    assert f"Less than it could be: {why}." in shown.file.getvalue()  # type: ignore[attr-defined]
+    survey = Asked("c1", "survey", statement="Fair prices.", scale=["no", "yes"])
+    with pytest.raises(UsageError, match=f"{why}; a survey is not answered from numbers"):
+        ask(shop, survey, answerer=partial(by_evidence, shop, lacks=why))
 
 
 def test_the_command_answers_and_explains(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

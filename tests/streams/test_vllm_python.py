@@ -11,7 +11,7 @@ import pytest
 from streams.errors import UsageError
 from streams.settings import Settings
 from streams.supervisor import Supervisor
-from streams.vllm_python import ENVIRONMENT, vllm_python
+from streams.vllm_python import CHECKOUT, COMPILED, ENVIRONMENT, vllm_python
 from tests.chaos.updaters import environment
 from tests.streams.running import eventually
 
@@ -20,7 +20,7 @@ from tests.streams.running import eventually
 def settings(offline_settings: Settings, tmp_path: Path) -> Settings:
     """A deployment with the vllm decider, whose Python says how it was called and fails."""
     python = tmp_path / "python-of-vllm"
-    python.write_text('#!/bin/sh\necho "called: $*"\nexit 3\n')
+    python.write_text('#!/bin/sh\necho "called: $* with $NUMBA_CACHE_DIR"\nexit 3\n')
     python.chmod(0o755)
     return offline_settings.model_copy(
         update={"decider": "vllm", "vllm_model": tmp_path / "base", "vllm_python": str(python)}
@@ -59,6 +59,7 @@ def test_only_the_worker_runs_in_it(settings: Settings) -> None:
     try:
         eventually(lambda: bool(worker.last_words()), "the worker's Python to say something")
         assert worker.last_words().startswith("called: -m streams.cli run worker --member 0")
+        assert worker.last_words().endswith(f" with {CHECKOUT / COMPILED}")
         assert lake.popen is not None
         assert lake.popen.args[0] == sys.executable  # type: ignore[index]
     finally:
@@ -78,7 +79,8 @@ def test_up_says_so_before_it_starts_anything(settings: Settings) -> None:
 def test_ask_runs_itself_in_it(settings: Settings) -> None:
     done = twins(settings, "ask", "c1", "--sku", "milk", "--decider", "vllm", "--json")
     assert (done.returncode, done.stdout) == (
-        3, "called: -m streams.cli ask c1 --sku milk --decider vllm --json\n",
+        3,
+        f"called: -m streams.cli ask c1 --sku milk --decider vllm --json with {CHECKOUT / COMPILED}\n",
     )  # fmt: skip
 
 

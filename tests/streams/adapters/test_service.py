@@ -13,6 +13,7 @@ from streams.adapters.desk import ReleaseDesk
 from streams.adapters.releases import read_releases
 from streams.adapters.reports import read_states
 from streams.adapters.service import AdapterService
+from streams.errors import UsageError
 from streams.kafka import Publisher
 from streams.settings import Settings
 from streams.topics import ADAPTERS
@@ -73,6 +74,34 @@ def test_a_release_is_loaded_swapped_and_rolled_back(
         (one.name, "loaded"),
         (two.name, "retired"),
     }
+
+
+def test_a_segment_is_taken_out_of_service_and_put_back(
+    service: AdapterService, shop: Settings, hosted: Hosted, twins: Twins
+) -> None:
+    one = hosted.publish(SEGMENT, 0.9)
+    twins("release", one)
+    eventually(lambda: answers(service, hosted, one), "the version")
+    assert twins("withdraw", SEGMENT) == {"segment": SEGMENT, "champion": None}
+    eventually(lambda: version_of(service) is None, "the base, which answers in its stead")
+    eventually(lambda: hosted.adapters() == [], "the version to be out of the engine")
+    assert twins("list") == []
+    with pytest.raises(UsageError, match="has no release"):
+        twins("withdraw", SEGMENT)
+    assert (twins("release", one)["number"], twins("list")[0]["previous"]) == (1, None)
+    eventually(lambda: answers(service, hosted, one), "the version again")
+
+
+def test_a_release_for_another_decider_says_nothing_here(
+    service: AdapterService, shop: Settings, hosted: Hosted
+) -> None:
+    """The base goes on answering: nobody here could ever load it."""
+    folder = hosted.publish(SEGMENT, 0.9)
+    with ReleaseDesk(shop) as desk:
+        desk.release(SEGMENT, version_in(folder, folder).model_copy(update={"decider": "openai"}))
+        desk.release("others", version_in(folder, folder))
+    eventually(lambda: service.routing("others", "ada") is not None, "the release after it")
+    assert version_of(service) is None
 
 
 def test_every_bad_one_is_refused_with_its_reason_and_the_others_go_on(

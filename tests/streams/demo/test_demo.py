@@ -11,11 +11,14 @@ import pytest
 
 from streams.demo.report import complaints
 from tests.streams.demo.test_report import KEYS
+from twin_store.segments import load_definitions
 
-pytestmark = [pytest.mark.long, pytest.mark.broker, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.broker, pytest.mark.timeout(1_800)]
 
 
-def test_the_demo_tells_its_story(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decider", ["evidence", "vllm"])
+def test_the_demo_tells_its_story(tmp_path: Path, decider: str) -> None:
+    """With `vllm` it needs the environment of `make setup-vllm`, as `make test-long` does."""
     folder = tmp_path / "demo"
     command = [
         sys.executable,
@@ -27,9 +30,20 @@ def test_the_demo_tells_its_story(tmp_path: Path) -> None:
         "--customers",
         "20",
         "--json",
+        "--decider",
+        decider,
     ]
-    command += ["--until", "2017-08-01", "--live-seconds", "20", "--train-scale", "0.2"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
+    command += [
+        "--until",
+        "2017-08-01",
+        "--live-seconds",
+        "20" if decider == "evidence" else "90",
+        "--train-scale",
+        "0.2",
+        "--language-scale",
+        "0.1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1_700, check=False)
     assert done.returncode == 0, done.stderr[-4_000:]
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert json.loads(done.stdout) == report
@@ -41,3 +55,11 @@ def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     assert report["duplicates_injected"] > 0 < report["poison_injected"] == report["dead_lettered"]
     assert (folder / "report.png").stat().st_size > 10_000
     assert (folder / "twins.toml").exists()
+    assert report["decider"] == decider
+    assert decider in report["answered_by"]
+    assert sum(report["answered_by"].values()) == round(report["answered_share"] * report["queries"])
+    if decider == "vllm":
+        assert set(report["same_questions"]) == {"vllm", "evidence"}
+        assert {same["n_scored"] > 0 for same in report["same_questions"].values()} == {True}
+        assert set(report["adapters"]) < set(load_definitions().names)
+        assert any(name.startswith("vllm/") for name in report["by_adapter"])

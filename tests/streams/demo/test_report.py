@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from streams.demo import report as reports
+from streams.demo.authors import authors
 from streams.demo.campaign_desk import choices
 from streams.demo.cases import Case, Cases, Settled
 from streams.demo.controls import controls
@@ -19,13 +21,16 @@ from streams.settings import Settings
 from streams.sources.chaos import ChaosReport
 from tests.streams.answers import answered
 from tests.streams.queries import query
+from trainer.deciders.base import Decision, DecisionInput, Refusal
+from twin_store.dna.twin import Twin
 from twin_store.messages import Outcome
 
 KEYS = {
     "baskets", "lines", "lines_per_s", "twins", "queries", "predictions", "answered_share",
     "freshness_ms_p50", "freshness_ms_p99", "answer_ms_p50", "answer_ms_p99", "auc", "brier", "ece",
     "n_scored", "auc_7_days_stale", "auc_wrong_customer", "duplicates_injected", "poison_injected",
-    "dead_lettered", "verify_divergent", "verify_total",
+    "dead_lettered", "verify_divergent", "verify_total", "decider",
+    "answered_by", "by_decider", "by_adapter", "degraded", "same_questions",
 }  # fmt: skip
 NOON = 20_000 * 86_400
 GOOD: dict[str, Any] = {
@@ -157,7 +162,48 @@ def test_nothing_settled_has_no_score() -> None:
 def test_controls_of_nothing_ask_nothing(offline_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.demo.controls._twins", lambda *asked: {})
     found = controls(offline_settings, [], None)  # type: ignore[arg-type] # nobody is asked
-    assert found == {"auc_asked_again": None, "auc_7_days_stale": None, "auc_wrong_customer": None}
+    assert found == dict.fromkeys(
+        ("auc_asked_again", "auc_7_days_stale", "auc_wrong_customer", "same_questions")
+    )
+
+
+class _Evidence:
+    """Gives the first option half of what it gives the second."""
+
+    name, version = "evidence", "1"
+
+    def decide(self, batch: Sequence[DecisionInput]) -> list[Decision | Refusal]:
+        return [Decision([0.3, 0.6], [0.3, 0.6], None, []) for _ in batch]
+
+
+def test_evidence_is_asked_what_the_language_model_answered(
+    offline_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.demo.controls._twins", lambda *asked: {"c1": Twin(), "c2": Twin()})
+    by_model = settled(1, [0.9, 0.1], [1, 0], decider="vllm", prompt_hash="0" * 64, adapter="vllm/all@1")
+    cases = [by_model, settled(2, [0.2, 0.1], [0, 1])]
+    found = controls(offline_settings, cases, _Evidence())
+    assert found["auc_asked_again"] == 0.5
+    assert {name: (s["auc"], s["n_scored"]) for name, s in found["same_questions"].items()} == {
+        "vllm": (1.0, 2),
+        "evidence": (0.0, 2),
+    }
+
+
+def test_who_answered_is_counted_and_what_answers_lacked() -> None:
+    some = [
+        settled(1, [0.9, 0.1], [1, 0], decider="vllm", prompt_hash="0" * 64, adapter="vllm/all@1"),
+        settled(2, [0.9, 0.1], [0, 1], decider="vllm", prompt_hash="1" * 64),
+        settled(3, [0.9, 0.1], [1, 0], degraded_reason="the language model was busy: no room for 5.1 s"),
+        settled(
+            4, [0.9, 0.1], [1, 0], degraded_reason="no twin; the language model was busy: no room for 5.2 s"
+        ),
+    ]
+    found = authors(Cases([Case(each.query, each.prediction, each.outcome) for each in some], 1))
+    assert found["answered_by"] == {"vllm": 2, "evidence": 2}
+    assert found["by_adapter"] == {"vllm/all@1": 1, "the base": 1}
+    assert found["degraded"] == {"the language model was busy": 2, "no twin": 1}
+    assert [found["by_decider"][name]["auc"] for name in ("vllm", "evidence")] == [0.5, 1.0]
 
 
 def test_without_customers_who_differ_no_request_is_made() -> None:

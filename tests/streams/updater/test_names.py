@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from twin_store.product_names import product_names
 from streams.settings import Settings
 from streams.topic_admin import apply_topics
 from streams.topics import PRODUCTS, PROFILES, TRANSACTIONS
@@ -33,6 +32,7 @@ from twin_store.dna.profile import ProductNames
 from twin_store.key_index import ABSENT
 from twin_store.messages import ProductStatistics
 from twin_store.messages.codec import decode
+from twin_store.product_names import product_names
 from twin_store.symbols import key_of
 from twin_store.usuals import Usuals
 

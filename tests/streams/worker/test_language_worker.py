@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -90,6 +91,10 @@ def working(settings: Settings, host: ScriptedHost, router: Router | None = None
 
     with running(run):
         yield telemetry
+
+
+def ids(queries: Iterable[Query]) -> set[str]:
+    return {each.query_id for each in queries}
 
 
 def asked_of(receipts: dict[str, list[Receipt]], tag: str, customers: int = 6) -> list[Query]:
@@ -206,6 +211,7 @@ def test_while_the_model_is_away_evidence_answers_and_says_so(
 ) -> None:
     model, host.model = host.model, None
     before, after = asked_of(receipts, "away", 2), asked_of(receipts, "back", 2)
+    folded = folded.model_copy(update={"worker_words_ms": 300})
     with working(folded, host) as telemetry:
         publish_queries(folded, before)
         found = wait_for_predictions(folded, [each.query_id for each in before])
@@ -224,6 +230,32 @@ def test_while_the_model_is_away_evidence_answers_and_says_so(
             assert prediction.degraded_reason == reason
             assert prediction.prompt_hash is None
     assert {p.decider for p in later.values()} == {"vllm"}
+
+
+def test_what_only_words_can_answer_waits_for_the_model_and_holds_up_nobody(
+    folded: Settings, receipts: dict[str, list[Receipt]], host: ScriptedHost
+) -> None:
+    """But not beyond its own deadline, and not more than the model could take at once."""
+    model, host.model = host.model, None
+    asked = asked_of(receipts, "words", 4)
+    words = [each for each in asked if each.kind in ("survey", "review")]
+    numbers = [each for each in asked if each not in words]
+    customer, mine = sorted(receipts.items())[0]
+    short = query(customer, mine[-1].second, "review", "short", deadline_s=3, candidates=["milk"])
+    folded = folded.model_copy(update={"worker_in_flight_max": len(words) - 1})
+    with working(folded, host):
+        publish_queries(folded, [*words[:2], short, *numbers])
+        found = wait_for_predictions(folded, ["short", *(each.query_id for each in numbers)])
+        publish_queries(folded, words[2:])
+        eventually(lambda: len(prediction_ids(folded) & ids(words)) == 1, "the one too many")
+        host.model = model
+        found |= wait_for_predictions(folded, ids(words))
+    assert {found[each.query_id].decider for each in numbers} == {"evidence"}
+    assert found["short"].status in ("rejected", "expired")
+    assert Counter(found[each.query_id].status for each in words) == {
+        "answered": len(words) - 1,
+        "rejected": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,20 @@ def test_an_adapter_brings_its_calibration_and_its_buckets(
     assert decision.probabilities == pytest.approx([power / sum(powers) for power in powers])
 
 
+def test_an_adapter_answers_what_it_was_published_for(
+    twin: Twin, model: ScriptedModel, host: ScriptedHost
+) -> None:
+    """And what only words can answer, which nobody else could."""
+    model.adapters.add("vllm/regulars/v1")
+    served = ServedAdapter("regulars", "vllm/regulars/v1", "v1", kinds=frozenset({"purchase"}))
+    by = decider(model, lambda _segment, _customer: served)
+    assert isinstance(answer(host, by, question(twin, "purchase", candidates=["milk"])), Decision)
+    survey = question(twin, "survey", statement="Fair.", scale=["no", "yes"])
+    assert isinstance(answer(host, by, survey), Decision)
+    refused = by.prepare(question(twin, "trip_choice", baskets=[["milk"], ["wine"]]))
+    assert refused == Refusal("vllm/regulars/v1@v1 was not published for trip_choice questions")
+
+
 def test_what_is_wrong_with_a_question_is_told(twin: Twin, model: ScriptedModel, host: ScriptedHost) -> None:
     by = decider(model)
     refusal = host.run(by.answer(question(twin, "purchase"), 5))

@@ -38,6 +38,15 @@ def _manifest(**changes: Any) -> Spoil:
     return spoil
 
 
+def _settings(**changes: Any) -> Spoil:
+    def spoil(folder: Path) -> None:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest["settings"] |= changes
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+
+    return spoil
+
+
 def _config(**changes: Any) -> Spoil:
     def spoil(folder: Path) -> None:
         config = json.loads((folder / CONFIG).read_text())
@@ -109,6 +118,7 @@ BAD: dict[str, tuple[Spoil, Reason]] = {
     "no manifest": (_without(MANIFEST), Reason.MANIFEST),
     "a manifest that is no JSON": (_content(MANIFEST, lambda _: b"{", sealed=False), Reason.MANIFEST),
     "a manifest with a path": (_manifest(files={"../weights": "00"}), Reason.MANIFEST),
+    "kinds of questions that are no names": (_settings(kinds=[7]), Reason.MANIFEST),
     "a manifest with numbers": (_manifest(files={}, settings=7), Reason.MANIFEST),
     "a file changed": (_content(WEIGHTS, lambda old: old[:-1] + b"\x7f", sealed=False), Reason.HASH),
     "a file cut off": (_content(WEIGHTS, lambda old: old[:-100], sealed=False), Reason.HASH),

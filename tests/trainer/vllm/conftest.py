@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.vllm.made_adapters import Made
+from tests.trainer.vllm.made_adapters import Made, random_adapter
 from tests.trainer.vllm.reference import Reference
+from tests.trainer.vllm.served import ADAPTER, KEY, Served, VllmServer
 from tests.trainer.vllm.shop_model import make_shop_base, prompts
 from trainer.base_model import BaseModel
 from trainer.deciders.vllm.canaries import Canaries, Canary
@@ -58,8 +59,25 @@ def settings(shop_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def engine(settings: EngineSettings) -> Iterator[EngineThread]:
-    """The one engine."""
+def served(
+    shop_base: BaseModel,
+    models: Path,
+    expecting: Callable[[Made], Made],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Served]:
+    """The one server, which is starting."""
+    adapter = expecting(random_adapter(shop_base, 8, 0.1, seed=8))
+    folder = adapter.publish(models, "served", shop_base)
+    log = tmp_path_factory.mktemp("served") / "log"
+    with VllmServer(shop_base, {ADAPTER: folder}, KEY, log) as server:
+        yield Served(server, adapter, folder)
+
+
+@pytest.fixture(scope="session")
+def engine(settings: EngineSettings, request: pytest.FixtureRequest) -> Iterator[EngineThread]:
+    """The one engine. The server, if a later test needs it, starts beside: both take a minute, mostly one core each."""
+    if any("served" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("served")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch and vLLM warn of each other
         started = EngineThread.start(settings)

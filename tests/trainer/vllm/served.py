@@ -8,20 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import httpx
 
+from tests.trainer.vllm.made_adapters import Made
 from trainer.base_model import BaseModel
 
-BASE_NAME = "shop"
+BASE_NAME, ADAPTER = "shop", "families"
+KEY = "a-key-of-this-test-alone"
 START_S = 400.0
 # As the engine is started in these tests: one thread, one process for the model, nothing compiled, nobody asked.
 ALONE = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_HOST_IP": "127.0.0.1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "OMP_NUM_THREADS": "1",
     "TORCH_COMPILE_DISABLE": "1",
@@ -30,7 +34,7 @@ ALONE = {
 
 
 class VllmServer:
-    """Serves a base as `shop`, and adapters by their names, while it is a context."""
+    """Serves a base as `shop`, and adapters by their names, while it is a context; `wait` until it does."""
 
     def __init__(
         self, base: BaseModel, adapters: Mapping[str, Path], key: str, log: Path, tokens_max: int = 1_024
@@ -57,11 +61,6 @@ class VllmServer:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=subprocess.STDOUT, env=environment
             )
-        try:
-            self._wait()
-        except BaseException:
-            self.__exit__()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,7 +71,8 @@ class VllmServer:
             self._process.kill()
             self._process.wait()
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Until it answers. Raises `RuntimeError` if it has ended, `TimeoutError` if it takes too long."""
         end = time.monotonic() + START_S
         while time.monotonic() < end:
             if self._process.poll() is not None:
@@ -84,3 +84,12 @@ class VllmServer:
                 pass
             time.sleep(0.5)
         raise TimeoutError(f"the server does not start: {self._log.read_text()[-3_000:]}")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that was started, and what it serves as `ADAPTER`."""
+
+    server: VllmServer
+    adapter: Made
+    folder: Path

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.trainer.vllm.bad_adapters import BAD, spoilt
 from tests.trainer.vllm.made_adapters import random_adapter, reseal, stub_base
 from trainer.base_model import BaseModel
-from trainer.deciders.vllm.adapters import Adapter, check_adapter, checked_copy
+from trainer.deciders.vllm.adapters import Adapter, check_adapter, checked_copy, read_served
 from trainer.deciders.vllm.canaries import Canaries, Canary
 from trainer.deciders.vllm.errors import AdapterError, Reason
 from trainer.deciders.vllm.settings import ADAPTABLE, EngineSettings
@@ -67,6 +68,26 @@ def test_a_pattern_of_modules_is_judged_by_the_weights(base: BaseModel, good: Pa
 def test_a_release_names_the_manifest_by_its_hash(base: BaseModel, good: Path) -> None:
     with pytest.raises(AdapterError, match="the release says 00"):
         check(good, base, "00")
+
+
+@pytest.mark.parametrize(
+    ("settings", "kinds"),
+    [
+        ({}, None),
+        ({"kinds": ["purchase"], "training": {"kinds": ["purchase", "trip_choice"]}}, {"purchase"}),
+        ({"kinds": [], "training": {"kinds": ["purchase"]}}, {"purchase"}),
+        ({"kinds": []}, set()),
+    ],
+)
+def test_a_version_says_which_questions_it_is_for(
+    good: Path, tmp_path: Path, settings: dict[str, object], kinds: set[str] | None
+) -> None:
+    """One that was published against its gate's word is for those that it was trained on."""
+    copy = Path(shutil.copytree(good, tmp_path / "copy"))
+    manifest = json.loads((copy / MANIFEST).read_text())
+    manifest["settings"] |= settings
+    (copy / MANIFEST).write_text(json.dumps(manifest))
+    assert read_served(copy, "families").kinds == kinds
 
 
 def test_the_copy_stays_when_the_original_changes(base: BaseModel, good: Path, tmp_path: Path) -> None:

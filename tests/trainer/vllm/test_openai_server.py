@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,45 +14,50 @@ from pydantic import SecretStr
 
 from tests.trainer.vllm.made_adapters import Made, random_adapter
 from tests.trainer.vllm.reference import Reference
-from tests.trainer.vllm.served import BASE_NAME, VllmServer
+from tests.trainer.vllm.served import ADAPTER, BASE_NAME, KEY, Served, VllmServer
 from tests.trainer.vllm.shop_model import GOODS, prompt_texts
 from trainer.base_model import TOKENIZER, BaseModel
 from trainer.deciders.language.breaker import BreakerSettings, State
 from trainer.deciders.language.model import AdapterMissing, ModelUnavailable, QuestionRejected
 from trainer.deciders.language.readout import Scored, YesNo
+from trainer.deciders.openai.adapter_host import OpenAIAdapters
+from trainer.deciders.openai.host import OpenAIHost
 from trainer.deciders.openai.model import OpenAIModel
 from trainer.deciders.openai.settings import OpenAISettings
+from trainer.deciders.vllm.errors import AdapterError, Reason
 from trainer.deciders.vllm.tokens import ModelTokens
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
-ADAPTER = "families"
-KEY = "a-key-of-this-test-alone"
 TOLERANCE = 0.02
 T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
-def adapter(shop_base: BaseModel) -> Made:
-    return random_adapter(shop_base, 8, 0.1, seed=8)
+def server(served: Served) -> VllmServer:
+    served.server.wait()
+    return served.server
 
 
 @pytest.fixture(scope="module")
-def server(
-    shop_base: BaseModel, adapter: Made, models: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[VllmServer]:
-    folder = adapter.publish(models, "served", shop_base)
-    log = tmp_path_factory.mktemp("served") / "log"
-    with VllmServer(shop_base, {ADAPTER: folder}, KEY, log) as started:
-        yield started
+def adapter(served: Served) -> Made:
+    return served.adapter
+
+
+@pytest.fixture(scope="module")
+def folder(served: Served) -> Path:
+    return served.folder
+
+
+def reach(server: VllmServer, base: BaseModel, **changes: Any) -> OpenAISettings:
+    wanted = {"tokenizer": base.folder / TOKENIZER, "tokens_max": 1_024, "priorities": True, "total_s": 120.0}
+    return OpenAISettings(server.url, BASE_NAME, **{"api_key": SecretStr(KEY), **wanted, **changes})
 
 
 def ask(server: VllmServer, base: BaseModel, use: Callable[[OpenAIModel], Awaitable[T]], **changes: Any) -> T:
     """What `use` makes of a model behind the server."""
-    wanted = {"tokenizer": base.folder / TOKENIZER, "tokens_max": 1_024, "priorities": True, "total_s": 120.0}
-    settings = OpenAISettings(server.url, BASE_NAME, **{"api_key": SecretStr(KEY), **wanted, **changes})
 
     async def run() -> T:
-        async with OpenAIModel(settings) as model:
+        async with OpenAIModel(reach(server, base, **changes)) as model:
             return await use(model)
 
     return asyncio.run(run())
@@ -124,6 +130,30 @@ def test_what_cannot_be_answered_is_named_and_does_not_open_the_circuit(
         return model.breaker.state
 
     assert ask(server, shop_base, use, breaker=BreakerSettings(calls_min=2)) is State.CLOSED
+
+
+def test_a_released_adapter_is_tried_out_on_the_server(
+    server: VllmServer,
+    shop_base: BaseModel,
+    folder: Path,
+    models: Path,
+    expecting: Callable[[Made], Made],
+) -> None:
+    """Its name is not enough: the server may have another one under it, or answer as the base."""
+    other = expecting(random_adapter(shop_base, 8, 0.1, seed=9)).publish(models, "other", shop_base)
+    with closing(OpenAIHost(reach(server, shop_base))) as host:
+        adapters = OpenAIAdapters(host)
+        adapters.add_adapter(ADAPTER, folder, "")
+        adapters.add_adapter(ADAPTER, None, "")
+        for name, of, reason in (
+            (ADAPTER, other, Reason.CANARY),
+            ("nobody", folder, Reason.ENGINE),
+            ("nobody", None, Reason.ENGINE),
+            (ADAPTER, models, Reason.FILES),
+        ):
+            with pytest.raises(AdapterError) as refused:
+                adapters.add_adapter(name, of, "")
+            assert refused.value.reason == reason
 
 
 def test_a_wrong_key_is_no_answer(server: VllmServer, shop_base: BaseModel) -> None:

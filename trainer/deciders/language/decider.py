@@ -102,6 +102,8 @@ class LanguageDecider:
             evidence = self._scenes.evidence(asked)
             scene = self._scenes.scene(asked, segment, evidence)
             served = self._router(segment, asked.customer_id)
+            if served is not None and not served.may_answer(kind):
+                return Refusal(f"{served.label} was not published for {kind} questions")
             groups, prompts = self._rendered(scene, self._buckets if served is None else served.buckets)
         except UnanswerableQuestion as error:
             return Refusal(str(error))

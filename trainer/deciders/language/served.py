@@ -18,6 +18,7 @@ from twin_store.prompts import Buckets, BucketsError
 CALIBRATION, BUCKETS = "calibration.json", "buckets.json"  # in the adapter's folder, listed in its manifest
 FORMAT = 1
 OPTIONS: tuple[QuestionKind, ...] = ("basket_completion", "trip_choice", "survey")  # one of them is true
+IN_WORDS: tuple[QuestionKind, ...] = ("survey", "review")  # no numbers answer these
 NO_BUCKETS = Buckets({})  # only numbers that are yes or no are told
 _LEAST = 1e-12  # of a probability that becomes a score: a model may be so sure that the other side underflows
 _TYPES: dict[str, type[Curve] | type[Temperature]] = {"curve": Curve, "temperature": Temperature}
@@ -32,6 +33,7 @@ class ServedAdapter:
         version: immutable, as the registry has it.
         calibration: by kind; kinds that are not in it are told as the model says them.
         buckets: those of its training data.
+        kinds: those that it was published for; None: all. What no numbers answer is not judged, and it answers that.
     """
 
     segment: str
@@ -39,9 +41,17 @@ class ServedAdapter:
     version: str
     calibration: Mapping[QuestionKind, Curve | Temperature] = field(default_factory=dict)
     buckets: Buckets = NO_BUCKETS
+    kinds: frozenset[str] | None = None
 
     @classmethod
-    def of_files(cls, segment: str, name: str, version: str, files: Mapping[str, bytes]) -> Self:
+    def of_files(
+        cls,
+        segment: str,
+        name: str,
+        version: str,
+        files: Mapping[str, bytes],
+        kinds: frozenset[str] | None = None,
+    ) -> Self:
         """With what the files of its version say; a file that is not there says nothing.
 
         Raises:
@@ -52,7 +62,11 @@ class ServedAdapter:
             buckets = Buckets.from_json(files[BUCKETS]) if BUCKETS in files else NO_BUCKETS
         except BucketsError as error:
             raise ValueError(f"{BUCKETS}: {error}") from None
-        return cls(segment, name, version, calibration, buckets)
+        return cls(segment, name, version, calibration, buckets, kinds)
+
+    def may_answer(self, kind: QuestionKind) -> bool:
+        """Whether it was published for this kind of question."""
+        return self.kinds is None or kind in self.kinds or kind in IN_WORDS
 
     @property
     def label(self) -> str:

@@ -82,6 +82,17 @@ class OpenAIModel:
         scored = await self._first_token(prompt, (YES, NO), adapter, priority)
         return YesNo(scored.probabilities[0], scored.joint_mass)
 
+    @property
+    def tells_by_ids(self) -> bool:
+        """Whether the server takes prompts as token ids and tells of tokens by theirs, as vLLM does."""
+        return self._settings.dialect == "vllm"
+
+    async def p_yes_of_ids(self, prompt_ids: Sequence[int], adapter: str | None, priority: int) -> YesNo:
+        """`p_yes` of a prompt that is tokens already; only where the server `tells_by_ids`."""
+        wish: dict[str, Any] = {"max_tokens": 1, "temperature": 0.0, "logprobs": self._settings.logprobs}
+        scored = await self._exactly(list(prompt_ids), (YES, NO), wish, adapter, priority)
+        return YesNo(scored.probabilities[0], scored.joint_mass)
+
     async def options(self, prompt: str, count: int, adapter: str | None, priority: int) -> Scored:
         """See `LanguageModel`. Raises also `ValueError` for more options than there are letters."""
         if not 2 <= count <= len(LETTERS):
@@ -126,7 +137,12 @@ class OpenAIModel:
         return weighed.scored
 
     async def _exactly(
-        self, prompt: str, options: Sequence[str], wish: dict[str, Any], adapter: str | None, priority: int
+        self,
+        prompt: str | list[int],
+        options: Sequence[str],
+        wish: dict[str, Any],
+        adapter: str | None,
+        priority: int,
     ) -> Scored:
         """vLLM tells the log probability of any token that is asked for by its id."""
         ids = await self._token_ids(options, priority)
@@ -153,7 +169,7 @@ class OpenAIModel:
         return ids[0]
 
     async def _complete(
-        self, prompt: str, wish: Mapping[str, Any], adapter: str | None, priority: int
+        self, prompt: str | list[int], wish: Mapping[str, Any], adapter: str | None, priority: int
     ) -> Any:
         if not prompt:
             raise QuestionRejected("the prompt is empty")

@@ -27,6 +27,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 NEEDED = {CONFIG, WEIGHTS, CANARIES}
 HARMLESS = {".json", ".md", ".txt", ".jinja"}  # besides the weights; others might be code or a pickle
 BASE_NAME, BASE_SHA256 = "base_model", "base_sha256"  # in the manifest's settings
+KINDS = "kinds"  # there too: the kinds of questions that it may answer
 _COPY_DIGITS = 32
 
 
@@ -101,7 +102,8 @@ def read_served(folder: Path, segment: str, sha256: str | None = None) -> Served
         if hashlib.sha256(found[name]).hexdigest() != manifest.files[name]:
             raise AdapterError(Reason.HASH, f"{name} is not the file that the manifest names")
     try:
-        return ServedAdapter.of_files(segment, _name(manifest), manifest.version, found)
+        kinds = _kinds(manifest)
+        return ServedAdapter.of_files(segment, _name(manifest), manifest.version, found, kinds)
     except ValueError as error:
         raise AdapterError(Reason.CALIBRATION, str(error)) from None
 
@@ -132,6 +134,23 @@ def checked_copy(folder: Path, copies: Path, check: Callable[[Path], Adapter]) -
         raise AdapterError(Reason.FILES, str(error)) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _kinds(manifest: Manifest) -> frozenset[str] | None:
+    """The kinds that its gate let it answer; of one that was published against its word, those it was trained on.
+
+    Raises:
+        AdapterError: they are no names.
+    """
+    passed = manifest.settings.get(KINDS)
+    if passed is None:
+        return None
+    training = manifest.settings.get("training")
+    trained = training.get(KINDS) if isinstance(training, dict) else None
+    kinds = passed or trained or []
+    if not (isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds)):
+        raise AdapterError(Reason.MANIFEST, "the kinds that it may answer are no names")
+    return frozenset(kinds)
 
 
 def _name(manifest: Manifest) -> str:
