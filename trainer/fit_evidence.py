@@ -4,7 +4,7 @@ Of the period that cases are drawn from, models are fitted on the first part, ca
 on the third. What is measured has not been seen by anything that answers it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,7 @@ LABELS_MIN = 100
 SPAN_DAYS_MIN = 14  # from first to last case: in less, what is measured is the weekday, not later weeks
 REFIT_BELOW = 20_000  # rows: where data is scarce, what was calibrated and measured on is not wasted
 Drawn = tuple[QuestionKind, str]
+Taught = dict[Drawn, tuple[list[Case], Table]]  # cases in order of time, and their rows
 
 
 @dataclass(frozen=True)
@@ -53,62 +54,93 @@ class Effort:
 
 
 def fit_evidence(
-    history: History, effort: Effort, say: Callable[[str], None] = lambda line: None
+    history: History,
+    effort: Effort,
+    say: Callable[[str], None] = lambda line: None,
+    only: Collection[Drawn] | None = None,
 ) -> tuple[Fitted, dict[str, Any]]:
     """Every head that the history has cases for, and its measures by kind and by how candidates were drawn.
+
+    With `only`, these heads alone.
 
     Raises:
         NotEnoughHistoryError: if it has cases for none.
     """
     workshop = Workshop(history, say)
-    heads: dict[Drawn, Head] = {}
-    metrics: dict[str, Any] = {}
-    for (kind, drawn), cases in draw_cases(workshop, effort).items():
+    return fit_heads(workshop, teach(workshop, effort, only, say), effort, say)
+
+
+def teach(
+    workshop: Workshop,
+    effort: Effort,
+    only: Collection[Drawn] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Taught:
+    """The cases of every kind, or of some, with their tables; kinds with too few labels are left out."""
+    taught: Taught = {}
+    for (kind, drawn), cases in draw_cases(workshop, effort, only).items():
         labels = sum(len(case.labels) for case in cases)
         if labels < LABELS_MIN:
             say(f"{kind} ({drawn}): only {labels} labels, left out")
             continue
+        ordered = sorted(cases, key=lambda case: case.as_of)
+        taught[kind, drawn] = ordered, workshop.table(ordered)
+        say(f"{kind} ({drawn}): {labels:,} labels drawn")
+    return taught
+
+
+def fit_heads(
+    workshop: Workshop, taught: Taught, effort: Effort, say: Callable[[str], None] = lambda line: None
+) -> tuple[Fitted, dict[str, Any]]:
+    """See `fit_evidence`."""
+    heads: dict[Drawn, Head] = {}
+    metrics: dict[str, Any] = {}
+    for (kind, drawn), (cases, table) in taught.items():
         try:
-            head, measured = _fit_head(workshop, cases, effort)
+            head, measured = _fit_head(workshop, cases, table, effort)
         except ValueError as error:
             say(f"{kind} ({drawn}): left out, {error}")
             continue
         heads[kind, drawn] = head
         metrics.setdefault(kind, {})[drawn] = measured
         say(
-            f"{kind} ({drawn}): {labels:,} labels; on the last weeks AUC {measured['auc']:.3f}, "
+            f"{kind} ({drawn}): {len(table):,} labels; on the last weeks AUC {measured['auc']:.3f}, "
             f"Brier {measured['brier']:.3f}, ECE {measured['ece']:.3f}"
         )
     if not heads:
+        until = workshop.history.until
         raise NotEnoughHistoryError(
             f"no kind of question has {LABELS_MIN} labels of both outcomes, from {SPAN_DAYS_MIN} days or more, "
-            f"before {day_of(history.until)} (the first {WARM_UP_DAYS} days only teach what is usual); "
+            f"before {day_of(until)} (the first {WARM_UP_DAYS} days only teach what is usual); "
             "replay or ingest more receipts, or choose a later date"
         )
-    return Fitted(heads, workshop.affinity(history.until)), metrics
+    return Fitted(heads, workshop.affinity(workshop.history.until)), metrics
 
 
-def draw_cases(workshop: Workshop, effort: Effort) -> dict[Drawn, list[Case]]:
-    """The cases of every kind that the period has."""
+def draw_cases(
+    workshop: Workshop, effort: Effort, only: Collection[Drawn] | None = None
+) -> dict[Drawn, list[Case]]:
+    """The cases of every kind that the period has, or only of some."""
     shop, start, end, seed = workshop.shop, workshop.first_case, workshop.end, effort.seed
-    return {
-        ("purchase", MATCHED): list(matched.purchases(shop, start, end, effort.purchase, seed)),
-        ("purchase", FLOOR): list(floor(shop, "purchase", start, end, effort.purchase_floor, seed)),
-        ("promotion_response", MATCHED): list(matched.promotions(shop, start, end, effort.promotion, seed)),
-        ("promotion_response", FLOOR): list(
-            floor(shop, "promotion_response", start, end, effort.promotion_floor, seed)
+    drawn: dict[Drawn, Callable[[], Iterator[Case]]] = {
+        ("purchase", MATCHED): lambda: matched.purchases(shop, start, end, effort.purchase, seed),
+        ("purchase", FLOOR): lambda: floor(shop, "purchase", start, end, effort.purchase_floor, seed),
+        ("promotion_response", MATCHED): lambda: matched.promotions(shop, start, end, effort.promotion, seed),
+        ("promotion_response", FLOOR): lambda: floor(
+            shop, "promotion_response", start, end, effort.promotion_floor, seed
         ),
-        ("basket_completion", MATCHED): list(
-            matched.completions(shop, start, end, effort.completion // matched.OPTIONS, seed)
+        ("basket_completion", MATCHED): lambda: matched.completions(
+            shop, start, end, effort.completion // matched.OPTIONS, seed
         ),
-        ("trip_choice", MATCHED): list(matched.choices(shop, start, end, effort.choice // 2, seed)),
-        ("voucher_redemption", FLOOR): list(voucher_cases(workshop.history)),
+        ("trip_choice", MATCHED): lambda: matched.choices(shop, start, end, effort.choice // 2, seed),
+        ("voucher_redemption", FLOOR): lambda: voucher_cases(workshop.history),
     }
+    return {name: list(draw()) for name, draw in drawn.items() if only is None or name in only}
 
 
 def measure(head: Head, table: Table) -> dict[str, float | int]:
     """How good a head's probabilities are on cases that it has not seen."""
-    probabilities = head.probabilities(head.scores(table.evidence), table.cases)
+    probabilities = head.probabilities(head.scores(table.evidence, table.cases), table.cases)
     found = summary(table.labels, probabilities, table.weights)
     if head.kind in ONE_IS_TRUE:
         found["hit_rate"] = hit_rate(table.labels, probabilities, table.cases)
@@ -129,8 +161,9 @@ def publish_evidence(
     )
 
 
-def _fit_head(workshop: Workshop, cases: list[Case], effort: Effort) -> tuple[Head, dict[str, Any]]:
-    table = workshop.table(cases)
+def _fit_head(
+    workshop: Workshop, cases: list[Case], table: Table, effort: Effort
+) -> tuple[Head, dict[str, Any]]:
     fit, calibrate, last = split_by_time(table)
     if len(np.unique(table.labels[last])) < 2:
         raise ValueError("the rows to measure on have one outcome only")

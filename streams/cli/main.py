@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lake": ("streams.cli.lake", "Inspect and tidy the event lake."),
     "products": ("streams.cli.products", "Search the product index, or build it again."),
     "train": ("streams.cli.train", "Fit the models that answer decision queries."),
+    "evaluate": ("streams.cli.evaluate", "Measure how true the twins are, or answer cases made elsewhere."),
     "adapters": ("streams.cli.adapters", "Release language adapters by segment, compare, roll back."),
     "demo": ("streams.cli.demo", "The whole system on real receipts, from nothing to a report."),
     "config": ("streams.cli.config", "Print the settings in force and where each came from."),

@@ -99,8 +99,9 @@ class EvidenceDecider:
         if not kept:
             return
         counts = [len(row) for row in rows]
-        scores = head.scores(np.concatenate(rows))
-        probabilities = head.probabilities(scores, np.repeat(np.arange(len(kept)), counts)).tolist()
+        cases = np.repeat(np.arange(len(kept)), counts)
+        scores = head.scores(np.concatenate(rows), cases)
+        probabilities = head.probabilities(scores, cases).tolist()
         raw = sigmoid(scores).tolist()
         start = 0
         for (place, question), row in zip(kept, rows, strict=True):

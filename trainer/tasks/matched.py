@@ -5,6 +5,7 @@ the same basket; no price of the trip itself is used.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -20,17 +21,20 @@ CHOICE_ITEMS_MIN = 3
 CHOICE_SIZE_RATIO = 1.5  # a decoy basket has at most this many times the items, or as many times fewer
 REPERTOIRE_DAYS = 182
 WEEK_SECONDS = 7 * SECONDS_PER_DAY
+Others = Literal["any", "section", "other sections"]
 
 
-def purchases(shop: Shop, start: int, end: int, count: int, seed: int) -> Iterator[Case]:
+def purchases(
+    shop: Shop, start: int, end: int, count: int, seed: int, others: Others = "any"
+) -> Iterator[Case]:
     """About `count` candidates, half of them bought.
 
     Of the others a third comes from the same section, a third from anywhere, and a third is what she
-    bought before and not this time.
+    bought before and not this time; or all of them from the same section, or from other sections.
     """
     generator = np.random.default_rng([seed, 1])
     for trip in shop.trips_between(start, end, generator):
-        pairs = _pair_up(shop, trip, shop.trips.basket(trip), _any_wrong, generator)
+        pairs = _pair_up(shop, trip, shop.trips.basket(trip), _WRONG[others], generator)
         if pairs:
             yield _paired_case(shop, "purchase", trip, pairs, generator)
             count -= 2 * len(pairs)
@@ -130,6 +134,23 @@ def _any_wrong(
     return shop.alike(trip, item, pool, banned, generator)
 
 
+def _wrong_of_section(
+    shop: Shop, trip: int, item: int, banned: np.ndarray, generator: np.random.Generator
+) -> int | None:
+    week = shop.assortment.before(shop.second(trip))
+    pool = week.of_section.get(int(shop.assortment.sections[item]))
+    return None if pool is None else shop.alike(trip, item, pool, banned, generator)
+
+
+def _wrong_of_others(
+    shop: Shop, trip: int, item: int, banned: np.ndarray, generator: np.random.Generator
+) -> int | None:
+    week = shop.assortment.before(shop.second(trip))
+    sections = shop.assortment.sections
+    pool = week.on_sale[sections[week.on_sale] != sections[item]]
+    return shop.alike(trip, item, pool, banned, generator)
+
+
 def _promoted_wrong(
     shop: Shop, trip: int, item: int, banned: np.ndarray, generator: np.random.Generator
 ) -> int | None:
@@ -138,6 +159,13 @@ def _promoted_wrong(
     if generator.random() < 0.5:
         pool = week.of_section.get(int(shop.assortment.sections[item]), pool)
     return shop.alike(trip, item, pool, banned, generator, same_promotion=True)
+
+
+_WRONG: dict[Others, _Wrong] = {
+    "any": _any_wrong,
+    "section": _wrong_of_section,
+    "other sections": _wrong_of_others,
+}
 
 
 def _wrong_options(shop: Shop, trip: int, truth: int, generator: np.random.Generator) -> list[int]:
