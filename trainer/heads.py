@@ -65,9 +65,12 @@ class Head:
         """The same mix and calibrations over models fitted anew on these rows."""
         logistic, boosted = _fit_models(rows, seed, threads)
         if boosted is None or self.mix == 0:
-            alone = self.logistic_calibration
-            return replace(self, logistic=logistic, boosted=None, mix=0.0, calibration=alone)
+            return replace(self, logistic=logistic).logistic_alone()
         return replace(self, logistic=logistic, boosted=boosted)
+
+    def logistic_alone(self) -> Self:
+        """The head that answers where LightGBM is missing."""
+        return replace(self, boosted=None, mix=0.0, calibration=self.logistic_calibration)
 
     @property
     def degraded(self) -> str | None:

@@ -44,7 +44,7 @@ class Logistic:
         return cls(centre, scale, found)
 
     def scores(self, evidence: np.ndarray) -> np.ndarray:
-        """Log odds [n]; a row's are the same to the last bit whatever rows stand beside it, unlike a matrix product's."""
+        """Log odds [n]; unlike a matrix product's, a row's last bits do not depend on the rows beside it."""
         return np.asarray((self._design(evidence) * self.coefficients).sum(axis=1))
 
     def to_json(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from trainer.fidelity.ablation import ablate
 from trainer.fidelity.baselines.base import SheetScorer
 from trainer.fidelity.baselines.baskets import Baskets
 from trainer.fidelity.baselines.bought_before import BoughtBefore
-from trainer.fidelity.baselines.columns import PlainScorer, fit_lightgbm, fit_logistic, is_plain
+from trainer.fidelity.baselines.columns import PlainScorer, fit_lightgbm, is_plain
 from trainer.fidelity.baselines.demographics import Demographics, DemographicScorer
 from trainer.fidelity.baselines.item_sheets import ItemBaseline
 from trainer.fidelity.baselines.popularity import Popularity
@@ -36,7 +36,7 @@ from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.lake import Lake
 from twin_store.messages.base import format_instant
 
-EVIDENCE = "evidence"
+EVIDENCE, LOGISTIC = "evidence", "logistic"
 PLAIN = "plain LightGBM"
 CALIBRATED_ON = 3_000  # rows of a kind that calibrate a baseline's line
 PARTS = ("baselines", "staleness", "ablation", "ladder")
@@ -58,19 +58,19 @@ class Settings:
 class EvidenceScorer:
     """The evidence decider's own heads, on the rows that it reads live. See `SheetScorer`."""
 
-    name = EVIDENCE
-
-    def __init__(self, fitted: Fitted) -> None:
+    def __init__(self, fitted: Fitted, logistic_alone: bool = False) -> None:
+        self.name = LOGISTIC if logistic_alone else EVIDENCE
         self._fitted = fitted
+        self._logistic_alone = logistic_alone
 
     def probabilities(self, sheet: Sheet) -> np.ndarray | None:
         """See `SheetScorer`."""
         head = self._fitted.head(sheet.kind, sheet.drawn == MATCHED)
-        return (
-            None
-            if head is None
-            else head.probabilities(head.scores(sheet.evidence, sheet.cases), sheet.cases)
-        )
+        if head is None:
+            return None
+        if self._logistic_alone:
+            head = head.logistic_alone()
+        return head.probabilities(head.scores(sheet.evidence, sheet.cases), sheet.cases)
 
 
 def run(lake: Lake, settings: Settings, cases_file: Path, say: Say = lambda line: None) -> dict[str, Any]:
@@ -100,7 +100,8 @@ def run(lake: Lake, settings: Settings, cases_file: Path, say: Say = lambda line
     baskets = Baskets.of(known.history)
     if "baselines" in settings.parts:
         rankers = _item_baselines(baskets, taught, settings, say)
-        scorers += [*rankers, *_fitted_baselines(lake, history, taught, say)]
+        scorers += [*rankers, EvidenceScorer(fitted, logistic_alone=True)]
+        scorers += _fitted_baselines(lake, history, taught, say)
     results = {}
     for family, sheet in sheets.items():
         results[family] = _measure_family(sheet, scorers, rankers, baskets, settings.seed)
@@ -178,10 +179,9 @@ _TEACHES: tuple[tuple[str, Any, str], ...] = (
 def _fitted_baselines(lake: Lake, history: History, taught: Taught, say: Say) -> list[SheetScorer]:
     tables = {drawn: table for drawn, (_, table) in taught.items()}
     found: list[SheetScorer] = [
-        PlainScorer("logistic", tables, lambda name: True, fit_logistic),
         PlainScorer(PLAIN, tables, is_plain, fit_lightgbm),
     ]
-    say("logistic and plain LightGBM: fitted")
+    say("plain LightGBM: fitted")
     matched = {kind: each for (kind, drawn), each in taught.items() if drawn == MATCHED}
     found.append(DemographicScorer(Demographics(lake, history), matched))
     say("demographics only: fitted")

@@ -1,4 +1,4 @@
-"""Models fitted on some of the evidence: the plain LightGBM, the logistic model, and what an ablation leaves."""
+"""A LightGBM fitted on some of the evidence: the plain one, and what an ablation leaves."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,8 +9,7 @@ from trainer.boosting import Boosted, fit_boosted
 from trainer.calibration import Curve, Temperature
 from trainer.fidelity.sheets import Sheet
 from trainer.fit_evidence import split_by_time
-from trainer.heads import ONE_IS_TRUE, Head
-from trainer.logistic import Logistic
+from trainer.heads import ONE_IS_TRUE
 from trainer.tasks.table import Table
 from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.messages.decisions import QuestionKind
@@ -29,29 +28,7 @@ def narrowed(table: Table, columns: np.ndarray) -> Table:
     return replace(table, evidence=np.ascontiguousarray(table.evidence[:, columns]))
 
 
-class HeadScorer:
-    """Whole heads, mix and calibration included, on some of the columns. See `SheetScorer`."""
-
-    def __init__(self, name: str, teaching: Teaching, keep: Callable[[str], bool], seed: int = 1) -> None:
-        self.name = name
-        self._keep = keep
-        self._heads: dict[tuple[QuestionKind, str], Head] = {}
-        for (kind, drawn), table in teaching.items():
-            narrow = narrowed(table, columns_of(kind, keep))
-            fit, calibrate, last = split_by_time(narrow)
-            # What a version's own measures are made on is of no use here: it calibrates too.
-            self._heads[kind, drawn] = Head.fit(narrow.where(fit), narrow.where(calibrate | last), seed)
-
-    def probabilities(self, sheet: Sheet) -> np.ndarray | None:
-        """See `SheetScorer`."""
-        head = self._heads.get((sheet.kind, sheet.drawn))
-        if head is None:
-            return None
-        evidence = sheet.evidence[:, columns_of(sheet.kind, self._keep)]
-        return head.probabilities(head.scores(evidence, sheet.cases), sheet.cases)
-
-
-Fit = Callable[[Table], Boosted | Logistic | None]
+Fit = Callable[[Table], Boosted | None]
 
 
 class PlainScorer:
@@ -60,7 +37,7 @@ class PlainScorer:
     def __init__(self, name: str, teaching: Teaching, keep: Callable[[str], bool], fit: Fit) -> None:
         self.name = name
         self._keep = keep
-        self._models: dict[tuple[QuestionKind, str], tuple[Boosted | Logistic, Curve | Temperature]] = {}
+        self._models: dict[tuple[QuestionKind, str], tuple[Boosted, Curve | Temperature]] = {}
         for (kind, drawn), table in teaching.items():
             narrow = narrowed(table, columns_of(kind, keep))
             rows, calibrate, last = split_by_time(narrow)
@@ -80,11 +57,6 @@ class PlainScorer:
         if isinstance(calibration, Temperature):
             return calibration.apply(scores, sheet.cases)
         return calibration.apply(scores)
-
-
-def fit_logistic(table: Table) -> Logistic:
-    """Logistic regression."""
-    return Logistic.fit(table.evidence, table.labels, table.weights)
 
 
 def fit_lightgbm(table: Table) -> Boosted | None:

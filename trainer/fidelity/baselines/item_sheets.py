@@ -45,18 +45,18 @@ class ItemBaseline:
     def rankings(self, sheet: Sheet, k: int) -> list[list[str]]:
         """Of a next-basket sheet: the best `k` of all products for each case, equal ones by sku."""
         assert sheet.family == NEXT_BASKET
-        found = []
-        for case in sheet.asked:
+        found: dict[int, list[str]] = {}
+        for i in _by_customer(sheet.asked):
+            case = sheet.asked[i]
             scores = self._scorer.scores(case.customer_id, case.as_of)
-            best = np.argpartition(-scores, k)[: k + 50]
-            best = best[np.argsort(-scores[best], kind="stable")][:k]
-            found.append([self._baskets.skus[row] for row in best.tolist()])
-        return found
+            best = np.argsort(-scores, kind="stable")[:k]
+            found[i] = [self._baskets.skus[row] for row in best.tolist()]
+        return [found[i] for i in range(len(sheet.asked))]
 
     def _scores(self, sheet: Sheet) -> np.ndarray:
         """Log scores [n]: their range is too wide for a line otherwise."""
-        rows = [self._case_scores(case) for case in sheet.asked]
-        return np.log(np.concatenate(rows) + SMALL)
+        rows = {i: self._case_scores(sheet.asked[i]) for i in _by_customer(sheet.asked)}
+        return np.log(np.concatenate([rows[i] for i in range(len(sheet.asked))]) + SMALL)
 
     def _case_scores(self, case: Case) -> np.ndarray:
         scores = self._scorer.scores(case.customer_id, case.as_of)
@@ -70,3 +70,8 @@ class ItemBaseline:
     def _of(self, scores: np.ndarray, skus: list[str]) -> np.ndarray:
         rows = np.array([self._baskets.rows.get(sku, -1) for sku in skus], dtype=np.int64)
         return np.where(rows >= 0, scores[rows], 0.0)
+
+
+def _by_customer(cases: list[Case]) -> list[int]:
+    """The numbers of the cases, customer by customer."""
+    return sorted(range(len(cases)), key=lambda i: cases[i].customer_id)

@@ -3,8 +3,8 @@
 A customer is a vector of product frequencies that fade twice: by `within` from basket to basket inside a group, by
 `across` from group to group. What she may buy is a mix of her own vector and the mean of her nearest neighbours'.
 
-The parameters are those that the authors give for their Dunnhumby set. Neighbours are as they were at the fit; the
-customer herself is as she is at the moment of the question.
+The parameters are those that the authors give for their Dunnhumby set. Who her neighbours are, and what they buy, is as
+of the fit; the customer herself is as she is at the moment of the question.
 """
 
 import math
@@ -52,15 +52,23 @@ class TifuKnn:
         self._known: Any = vstack(rows).tocsr()
         self._squares = np.asarray(self._known.multiply(self._known).sum(axis=1)).ravel()
         self._place = {customer: i for i, customer in enumerate(baskets.customers)}
+        self._until = fitted_until
+        self._last: tuple[str, np.ndarray] | None = None  # whoever asks goes customer by customer
 
     def scores(self, customer_id: str, as_of: int) -> np.ndarray:
         """Her own vector and her neighbours' mean, mixed."""
         own = faded(self._baskets.before(customer_id, as_of), len(self._baskets.skus))
-        distances = self._squares - 2 * (self._known @ own)  # the square of her own is the same for all
+        if self._last is None or self._last[0] != customer_id:
+            self._last = customer_id, self._mean_of_neighbours(customer_id)
+        return np.asarray(OWN_SHARE * own + (1 - OWN_SHARE) * self._last[1])
+
+    def _mean_of_neighbours(self, customer_id: str) -> np.ndarray:
+        was = faded(self._baskets.before(customer_id, self._until), len(self._baskets.skus))
+        distances = self._squares - 2 * (self._known @ was)  # the square of her own is the same for all
         me = self._place.get(customer_id)
         if me is not None:
             distances[me] = np.inf
         count = min(NEIGHBOURS, len(distances) - 1)
         nearest = np.zeros(len(distances))
         nearest[np.argpartition(distances, count - 1)[:count]] = 1.0 / max(count, 1)
-        return np.asarray(OWN_SHARE * own + (1 - OWN_SHARE) * (self._known.T @ nearest))
+        return np.asarray(self._known.T @ nearest)

@@ -17,7 +17,7 @@ LOCALITY = 5.0
 
 
 class UpCf:
-    """See the module and `ItemScorer`. Others are as they were at the fit."""
+    """See the module and `ItemScorer`. Others, and how alike they are to her, are as of the fit."""
 
     name = "UP-CF"
 
@@ -32,18 +32,25 @@ class UpCf:
         self._held: Any = vstack([csr_matrix(_held(each, width)) for each in histories]).tocsr()
         self._sizes = np.asarray(self._held.sum(axis=1)).ravel()
         self._place = {customer: i for i, customer in enumerate(baskets.customers)}
+        self._until = fitted_until
+        self._last: tuple[str, np.ndarray] | None = None  # whoever asks goes customer by customer
 
     def scores(self, customer_id: str, as_of: int) -> np.ndarray:
         """Everybody's recent popularity, by how alike they are to her."""
         before = self._baskets.before(customer_id, as_of)
-        own = _held(before, len(self._baskets.skus))
+        if self._last is None or self._last[0] != customer_id:
+            self._last = customer_id, self._of_others(customer_id)
+        return np.asarray(_recent(before, len(self._baskets.skus)) + self._last[1])
+
+    def _of_others(self, customer_id: str) -> np.ndarray:
+        own = _held(self._baskets.before(customer_id, self._until), len(self._baskets.skus))
         shared = self._held @ own
         below = np.maximum(own.sum(), 1.0) ** ASYMMETRY * np.maximum(self._sizes, 1.0) ** (1 - ASYMMETRY)
         alike = (shared / below) ** LOCALITY
         me = self._place.get(customer_id)
         if me is not None:
             alike[me] = 0.0
-        return np.asarray(_recent(before, len(self._baskets.skus)) + self._popular.T @ alike)
+        return np.asarray(self._popular.T @ alike)
 
 
 def _recent(baskets: list[np.ndarray], products: int) -> np.ndarray:
