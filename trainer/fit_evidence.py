@@ -140,7 +140,7 @@ def draw_cases(
 
 def measure(head: Head, table: Table) -> dict[str, float | int]:
     """How good a head's probabilities are on cases that it has not seen."""
-    probabilities = head.probabilities(head.scores(table.evidence, table.cases), table.cases)
+    probabilities = head.probabilities(head.scores(table.evidence), table.cases)
     found = summary(table.labels, probabilities, table.weights)
     if head.kind in ONE_IS_TRUE:
         found["hit_rate"] = hit_rate(table.labels, probabilities, table.cases)

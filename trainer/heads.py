@@ -16,7 +16,6 @@ from trainer.boosting import Boosted, fit_boosted
 from trainer.calibration import Curve, Temperature
 from trainer.evaluation import log_loss
 from trainer.logistic import Logistic
-from trainer.options import beside_the_others
 from trainer.tasks.table import Table
 from twin_store.messages.decisions import QuestionKind
 
@@ -53,9 +52,8 @@ class Head:
             if len(np.unique(table.labels)) < 2:
                 raise ValueError(f"the rows to {part} on have one outcome only")
         models = _fit_models(rows, seed, threads)
-        evidence = _design(rows.kind, later.evidence, later.cases)
-        logistic = models[0].scores(evidence)
-        boosted = None if models[1] is None else models[1].scores(evidence)
+        logistic = models[0].scores(later.evidence)
+        boosted = None if models[1] is None else models[1].scores(later.evidence)
         mix = _best_mix(logistic, boosted, later)
         calibration = _calibrate(_mixed(logistic, boosted, mix), later)
         alone = _calibrate(logistic, later)
@@ -77,9 +75,8 @@ class Head:
         """Why the answers are not those that were chosen when it was fitted, None if they are."""
         return NO_LIGHTGBM if self.boosted is not None and not self.boosted.is_usable else None
 
-    def scores(self, evidence: np.ndarray, cases: np.ndarray) -> np.ndarray:
-        """Log odds before calibration [n]; rows of one case stand together."""
-        evidence = _design(self.kind, evidence, cases)
+    def scores(self, evidence: np.ndarray) -> np.ndarray:
+        """Log odds before calibration [n]."""
         if self.boosted is None or self.degraded:
             return self.logistic.scores(evidence)
         boosted = self.boosted.scores(evidence)
@@ -97,7 +94,6 @@ class Head:
         described = {
             "kind": self.kind,
             "mix": self.mix,
-            "beside_the_others": self.kind in ONE_IS_TRUE,
             "logistic": self.logistic.to_json(),
             "calibration": self.calibration.to_json(),
             "logistic_calibration": self.logistic_calibration.to_json(),
@@ -109,15 +105,8 @@ class Head:
 
     @classmethod
     def from_files(cls, name: str, files: dict[str, bytes], threads: int = 1) -> Self:
-        """Inverse of `to_files`.
-
-        Raises:
-            KeyError: a file is missing.
-            ValueError: it reads options otherwise than this code gives them.
-        """
+        """Inverse of `to_files`. Raises `KeyError` if a file is missing."""
         described: dict[str, Any] = json.loads(files[f"{name}.json"])
-        if described.get("beside_the_others", False) != (described["kind"] in ONE_IS_TRUE):
-            raise ValueError(f"{name} was fitted on options seen one by one; train again")
         text = files[f"{name}.lightgbm.txt"].decode() if described["mix"] > 0 else None
         calibrate = Temperature.from_json if described["kind"] in ONE_IS_TRUE else Curve.from_json
         return cls(
@@ -131,14 +120,8 @@ class Head:
 
 
 def _fit_models(rows: Table, seed: int, threads: int) -> tuple[Logistic, Boosted | None]:
-    evidence = _design(rows.kind, rows.evidence, rows.cases)
-    logistic = Logistic.fit(evidence, rows.labels, rows.weights)
-    return logistic, fit_boosted(evidence, rows.labels, rows.weights, seed, threads)
-
-
-def _design(kind: QuestionKind, evidence: np.ndarray, cases: np.ndarray) -> np.ndarray:
-    """What the models read: where one option is true, each is also seen beside the others."""
-    return beside_the_others(evidence, cases) if kind in ONE_IS_TRUE else evidence
+    logistic = Logistic.fit(rows.evidence, rows.labels, rows.weights)
+    return logistic, fit_boosted(rows.evidence, rows.labels, rows.weights, seed, threads)
 
 
 def _best_mix(logistic: np.ndarray, boosted: np.ndarray | None, later: Table) -> float:

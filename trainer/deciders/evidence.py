@@ -100,7 +100,7 @@ class EvidenceDecider:
             return
         counts = [len(row) for row in rows]
         cases = np.repeat(np.arange(len(kept)), counts)
-        scores = head.scores(np.concatenate(rows), cases)
+        scores = head.scores(np.concatenate(rows))
         probabilities = head.probabilities(scores, cases).tolist()
         raw = sigmoid(scores).tolist()
         start = 0

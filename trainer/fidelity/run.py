@@ -70,7 +70,7 @@ class EvidenceScorer:
             return None
         if self._logistic_alone:
             head = head.logistic_alone()
-        return head.probabilities(head.scores(sheet.evidence, sheet.cases), sheet.cases)
+        return head.probabilities(head.scores(sheet.evidence), sheet.cases)
 
 
 def run(lake: Lake, settings: Settings, cases_file: Path, say: Say = lambda line: None) -> dict[str, Any]:
