@@ -11,6 +11,7 @@ from trainer.fidelity.families import NEXT_BASKET
 from trainer.fidelity.sheets import Sheet
 from trainer.heads import ONE_IS_TRUE
 
+ROC_POINTS = 40
 K = 10  # recall and NDCG are of the first so many
 
 
@@ -24,6 +25,7 @@ class Measured:
         interval: 95 % of the headline.
         draws: the headline in each bootstrap draw, for comparison in pairs.
         curve: calibration, as `reliability`.
+        roc: (share of the untrue that is above, share of the true) from the surest down; empty where options compete.
     """
 
     headline: str
@@ -31,6 +33,7 @@ class Measured:
     interval: tuple[float, float]
     draws: np.ndarray
     curve: list[tuple[float, float, float]] = field(default_factory=list)
+    roc: list[tuple[float, float]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Without the draws."""
@@ -39,6 +42,7 @@ class Measured:
             **self.values,
             "interval": list(self.interval),
             "curve": [list(point) for point in self.curve],
+            "roc": [list(point) for point in self.roc],
         }
 
 
@@ -59,7 +63,8 @@ def measure_probabilities(sheet: Sheet, p: np.ndarray, draws: Draws) -> Measured
         if sheet.kind != "voucher_redemption" and len(np.unique(truths[rows])) == 2:
             values[f"auc_{name}"] = auc(truths[rows], p[rows], weights[rows])
     found = draws.aucs(truths, p, weights)
-    return Measured("auc", values, middle(found), found, reliability(truths, p, weights))
+    curve = reliability(truths, p, weights)
+    return Measured("auc", values, middle(found), found, curve, roc_points(truths, p, weights))
 
 
 def _one_is_true(sheet: Sheet, p: np.ndarray, draws: Draws) -> Measured:
@@ -127,3 +132,14 @@ def first_of_each(p: np.ndarray, cases: np.ndarray) -> np.ndarray:
     """The row with the greatest probability of each case; ties go to the first."""
     order = np.lexsort((np.arange(len(cases)), -p, cases))
     return np.asarray(order[np.unique(cases[order], return_index=True)[1]])
+
+
+def roc_points(truths: np.ndarray, p: np.ndarray, weights: np.ndarray) -> list[tuple[float, float]]:
+    """ROC_POINTS points of the ROC curve, from (0, 0) to (1, 1)."""
+    order = np.argsort(-p, kind="stable")
+    true = np.cumsum((weights * truths)[order])
+    untrue = np.cumsum((weights * (1 - truths))[order])
+    ends = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)  # of rows that are equally sure
+    ends = ends[np.unique(np.linspace(0, len(ends) - 1, ROC_POINTS).astype(int))]
+    points = zip((untrue[ends] / untrue[-1]).tolist(), (true[ends] / true[-1]).tolist(), strict=True)
+    return [(0.0, 0.0), *points]

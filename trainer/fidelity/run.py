@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from trainer.evaluation import auc, brier, ece
 from trainer.fidelity.ablation import ablate
 from trainer.fidelity.baselines.base import SheetScorer
 from trainer.fidelity.baselines.baskets import Baskets
@@ -26,13 +25,13 @@ from trainer.fidelity.frozen import freeze, thaw
 from trainer.fidelity.known import Known
 from trainer.fidelity.ladder import climb
 from trainer.fidelity.measures import K, Measured, measure_probabilities, measure_rankings
+from trainer.fidelity.parts import by_activity, by_segment
 from trainer.fidelity.sheets import Sheet, fill_sheet, sheet_of_taught
 from trainer.fidelity.staleness import stale_curve
 from trainer.fit_evidence import Effort, Taught, fit_heads, teach
 from trainer.fitted import MATCHED, Fitted
 from trainer.tasks.history import History
 from trainer.tasks.workshop import Workshop
-from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.lake import Lake
 from twin_store.messages.base import format_instant
 
@@ -111,10 +110,13 @@ def run(lake: Lake, settings: Settings, cases_file: Path, say: Say = lambda line
         "split": format_instant(settings.split),
         "until": format_instant(settings.until),
         "families": results,
-        "activity": by_activity(sheets["purchase"], evidence),
         "wrong_customer": _wrong_customer(known, sheets, fitted, evidence, settings.seed, say),
     }
     purchases = sheets["purchase"]
+    said = evidence.probabilities(purchases)
+    if said is not None:
+        report["activity"] = by_activity(purchases, said)
+        report["segments"] = by_segment(known, purchases, said)
     if "staleness" in settings.parts:
         report["staleness"] = stale_curve(known, purchases, fitted.affinity, evidence, settings.seed, say)
     if "ladder" in settings.parts:
@@ -226,30 +228,6 @@ def _measure_family(
         name: each.as_json() | {"ahead": list(middle(ours.draws - each.draws))}
         for name, each in measured.items()
     }
-
-
-def by_activity(sheet: Sheet, scorer: SheetScorer) -> list[dict[str, Any]]:
-    """Purchases by how often she shops: thirds of the customers' shopping days."""
-    p = scorer.probabilities(sheet)
-    trips = sheet.evidence[:, EVIDENCE_NAMES[sheet.kind].index("trips")]
-    edges = np.quantile(trips, [0, 1 / 3, 2 / 3, 1])
-    found = []
-    for place, name in enumerate(("seldom", "sometimes", "often")):
-        rows = (trips >= edges[place]) & ((trips < edges[place + 1]) if place < 2 else True)
-        if p is None or len(np.unique(sheet.labels[rows])) < 2:
-            continue
-        truths = sheet.labels[rows]
-        found.append(
-            {
-                "part": name,
-                "trips": [float(edges[place]), float(edges[place + 1])],
-                "n": int(rows.sum()),
-                "auc": auc(truths, p[rows]),
-                "brier": brier(truths, p[rows]),
-                "ece": ece(truths, p[rows]),
-            }
-        )
-    return found
 
 
 def rank(sheet: Sheet, p: np.ndarray | None) -> list[list[str]] | None:

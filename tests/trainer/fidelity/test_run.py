@@ -69,7 +69,7 @@ def test_the_report_is_for_people_too(folder: Path, report: dict[str, Any]) -> N
     assert text == to_markdown(report)
     assert all(family.title in text for family in FAMILIES)
     page = (folder / "report.html").read_text()
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 5
     assert "http-equiv" not in page
     assert to_page(report) == page
 

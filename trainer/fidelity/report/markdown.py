@@ -76,16 +76,20 @@ def _controls(report: dict[str, Any]) -> str:
         for name, value in wrong.items()
     ]
     active = [
-        [each["part"], f"{each['trips'][0]:.0f}-{each['trips'][1]:.0f}", f"{each['n']:,}"]
-        + [_number(each[name]) for name in ("auc", "brier", "ece")]
+        [f"{each['part']} ({each['range'][0]:.0f}-{each['range'][1]:.0f} shopping days)", *_part(each)]
         for each in report.get("activity", [])
     ]
+    segments = [[each["part"], *_part(each)] for each in report.get("segments", [])]
     text = "## Controls\n\nThe same cases answered from another customer's twin must fall to what the product alone "
     text += f"tells.\n\n{table(['family', 'her twin', 'another'], rows)}"
-    if active:
-        head = ["shops", "shopping days", "answers", "AUC", "Brier", "ECE"]
-        text += f"\n\nPurchases by how often the customer shops:\n\n{table(head, active)}"
+    for title, rows in (("how often the customer shops", active), ("segment", segments)):
+        if rows:
+            text += f"\n\nPurchases by {title}:\n\n" + table(["part", "answers", "AUC", "Brier", "ECE"], rows)
     return text
+
+
+def _part(each: dict[str, Any]) -> list[str]:
+    return [f"{each['n']:,}", *(_number(each[name]) for name in ("auc", "brier", "ece"))]
 
 
 def _headline(report: dict[str, Any], family: str) -> str:

@@ -4,9 +4,10 @@ import html
 import io
 from typing import Any
 
-from trainer.fidelity.families import BY_NAME
 from trainer.fidelity.report.markdown import to_markdown
 
+EVIDENCE = "evidence"
+BLUE, RED, GREY = "#1f5aa6", "#c2410c", "#999999"
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; }
@@ -20,7 +21,7 @@ def to_page(report: dict[str, Any]) -> str:
     plots = "".join(_plots(report))
     return (
         "<!doctype html><html lang=en><meta charset=utf-8><title>How true the twins are</title>"
-        f"<style>{STYLE}</style><body>{plots and ''}{body}<h2>Plots</h2>{plots}</body></html>\n"
+        f"<style>{STYLE}</style><body>{body}<h2>Plots</h2>{plots}</body></html>\n"
     )
 
 
@@ -54,46 +55,71 @@ def _plots(report: dict[str, Any]) -> list[str]:
     mpl.rcParams["svg.hashsalt"] = "fidelity"  # the same report gives the same page
     import matplotlib.pyplot as plt
 
-    figures = []
-    with_curves = {name: each for name, each in report["families"].items() if each["evidence"]["curve"]}
-    figure, grid = plt.subplots(
-        1, max(len(with_curves), 1), figsize=(3.2 * max(len(with_curves), 1), 3.4), squeeze=False
-    )
-    for axes, (name, found) in zip(grid[0], with_curves.items(), strict=False):
-        said, was, _ = zip(*found["evidence"]["curve"], strict=True)
+    figures = [_calibration(plt, report), _roc(plt, report), _deciders(plt, report), _parts(plt, report)]
+    if report.get("staleness"):
+        figures.append(_freshness(plt, report["staleness"]))
+    return [_as_svg(plt, figure) for figure in figures]
+
+
+def _calibration(plt: Any, report: dict[str, Any]) -> Any:
+    curves = {
+        name: each[EVIDENCE]["curve"] for name, each in report["families"].items() if each[EVIDENCE]["curve"]
+    }
+    figure, grid = plt.subplots(2, (len(curves) + 1) // 2, figsize=(12, 6), squeeze=False)
+    for axes, (name, curve) in zip(grid.flat, curves.items(), strict=False):
+        said, was, _ = zip(*curve, strict=True)
         top = max([*said, *was]) * 1.05
-        axes.plot([0, top], [0, top], color="#999", linewidth=1)
-        axes.plot(said, was, marker="o", markersize=3, color="#1f5aa6")
-        axes.set(title=BY_NAME[name].name, xlabel="said", ylabel="came true")
-    figures.append(figure)
+        axes.plot([0, top], [0, top], color=GREY, linewidth=1)
+        axes.plot(said, was, marker="o", markersize=3, color=BLUE)
+        axes.set(title=name, xlabel="said", ylabel="came true")
+    for axes in list(grid.flat)[len(curves) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def _roc(plt: Any, report: dict[str, Any]) -> Any:
+    figure, axes = plt.subplots(figsize=(5, 5))
+    for name, found in report["families"].items():
+        if found[EVIDENCE]["roc"]:
+            axes.plot(*zip(*found[EVIDENCE]["roc"], strict=True), label=name)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    axes.set(title="ROC of the evidence decider", xlabel="untrue above", ylabel="true above")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _deciders(plt: Any, report: dict[str, Any]) -> Any:
     figure, axes = plt.subplots(figsize=(8, 4))
     for name, found in report["families"].items():
-        headline = found["evidence"]["headline"]
         for decider, each in found.items():
-            is_ours = decider == "evidence"
-            axes.plot(
-                each[headline],
-                BY_NAME[name].name,
-                "o",
-                color="#c2410c" if is_ours else "#999",
-                zorder=2 + is_ours,
-            )
+            ours = decider == EVIDENCE
+            axes.plot(each[each["headline"]], name, "o", color=RED if ours else GREY, zorder=2 + ours)
     axes.set(title="Every decider by family; evidence in red", xlabel="AUC, hit rate or recall@10")
-    figures.append(figure)
-    if report.get("staleness"):
-        figure, axes = plt.subplots(figsize=(6, 3.4))
-        days = [each["days"] for each in report["staleness"]]
-        axes.plot(days, [each["auc"] for each in report["staleness"]], marker="o", color="#1f5aa6")
-        axes.fill_between(
-            days, *zip(*[each["interval"] for each in report["staleness"]], strict=True), alpha=0.2
-        )
-        axes.set(title="What freshness is worth", xlabel="days behind", ylabel="purchase AUC")
-        figures.append(figure)
-    found = []
-    for figure in figures:
-        figure.tight_layout()
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-        plt.close(figure)
-        found.append(buffer.getvalue()[buffer.getvalue().index("<svg") :])
-    return found
+    return figure
+
+
+def _parts(plt: Any, report: dict[str, Any]) -> Any:
+    parts = [*report.get("activity", []), *report.get("segments", [])]
+    figure, axes = plt.subplots(figsize=(8, 0.4 * len(parts) + 1.2))
+    axes.barh([each["part"] for each in parts], [each["auc"] for each in parts], color=BLUE)
+    axes.set(title="Purchases by activity and by segment", xlabel="AUC", xlim=(0.5, 1.0))
+    return figure
+
+
+def _freshness(plt: Any, curve: list[dict[str, Any]]) -> Any:
+    figure, axes = plt.subplots(figsize=(6, 3.4))
+    days = [each["days"] for each in curve]
+    lows, highs = zip(*[each["interval"] for each in curve], strict=True)
+    axes.plot(days, [each["auc"] for each in curve], marker="o", color=BLUE)
+    axes.fill_between(days, lows, highs, alpha=0.2, color=BLUE)
+    axes.set(title="What freshness is worth", xlabel="days behind", ylabel="purchase AUC")
+    return figure
+
+
+def _as_svg(plt: Any, figure: Any) -> str:
+    figure.tight_layout()
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    plt.close(figure)
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
