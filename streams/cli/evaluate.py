@@ -51,8 +51,8 @@ def evaluate(
     ] = None,
     deciders: Annotated[str, typer.Option(help="`all`, or `evidence` alone, without the baselines.")] = "all",
     parts: Annotated[
-        str, typer.Option(help="With commas, of what is measured besides: staleness, ladder, ablation.")
-    ] = "staleness,ladder,ablation",
+        str, typer.Option(help="With commas, what is measured besides: staleness, ladder, ablation, published.")
+    ] = "staleness,ladder,ablation,published",
     markdown: Annotated[
         Path | None, typer.Option(help="Also write the Markdown report here, such as docs/fidelity.md.")
     ] = None,

@@ -16,6 +16,7 @@ from trainer.fidelity.baselines.columns import PlainScorer, fit_lightgbm, is_pla
 from trainer.fidelity.baselines.demographics import Demographics, DemographicScorer
 from trainer.fidelity.baselines.item_sheets import ItemBaseline
 from trainer.fidelity.baselines.popularity import Popularity
+from trainer.fidelity.baselines.published import tifu_knn_recall
 from trainer.fidelity.baselines.tifu_knn import TifuKnn
 from trainer.fidelity.baselines.top_freq import GlobalPersonalTopFreq, PersonalTopFreq
 from trainer.fidelity.baselines.up_cf import UpCf
@@ -38,7 +39,7 @@ from twin_store.messages.base import format_instant
 EVIDENCE, LOGISTIC = "evidence", "logistic"
 PLAIN = "plain LightGBM"
 CALIBRATED_ON = 3_000  # rows of a kind that calibrate a baseline's line
-PARTS = ("baselines", "staleness", "ablation", "ladder")
+PARTS = ("baselines", "staleness", "ladder", "ablation", "published")
 Say = Callable[[str], None]
 
 
@@ -121,6 +122,9 @@ def run(lake: Lake, settings: Settings, cases_file: Path, say: Say = lambda line
         report["staleness"] = stale_curve(known, purchases, fitted.affinity, evidence, settings.seed, say)
     if "ladder" in settings.parts:
         report["ladder"] = climb(known, purchases, evidence, settings.seed)
+    if "published" in settings.parts:
+        report["published"] = tifu_knn_recall(baskets)
+        say("TIFU-KNN by its authors' protocol: measured")
     if "ablation" in settings.parts:
         report["ablation"] = ablate(taught["purchase", MATCHED][1], purchases, settings.seed, say)
     return report

@@ -74,6 +74,11 @@ def test_the_report_is_for_people_too(folder: Path, report: dict[str, Any]) -> N
     assert to_page(report) == page
 
 
+def test_tifu_knn_is_held_against_the_paper(report: dict[str, Any]) -> None:
+    assert report["published"]["customers"] == 60
+    assert report["published"]["recall_at_10"] > 10 / 48  # a guess of ten out of all products
+
+
 def test_weighted_draws_are_what_drawing_rows_would_give() -> None:
     generator = np.random.default_rng(1)
     customers = np.repeat(np.arange(40), 5)
