@@ -6,7 +6,7 @@ says where the cases are from and has the SHA-256 of all others.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class FrozenCase:
     bought: tuple[str, ...] = ()
 
 
-def freeze(drawn: dict[str, Sequence[tuple[Case, tuple[str, ...]]]], about: dict[str, Any]) -> str:
+def freeze(drawn: Mapping[str, Sequence[tuple[Case, tuple[str, ...]]]], about: dict[str, Any]) -> str:
     """The text of a file of these cases by family; `about` goes into its first line."""
     lines = [
         json.dumps(_line(f"{family}-{number}", family, case, bought))

@@ -188,7 +188,7 @@ def _fitted_baselines(lake: Lake, history: History, taught: Taught, say: Say) ->
         PlainScorer(PLAIN, tables, is_plain, fit_lightgbm),
     ]
     say("plain LightGBM: fitted")
-    matched = {kind: each for (kind, drawn), each in taught.items() if drawn == MATCHED}
+    matched = {str(kind): each for (kind, drawn), each in taught.items() if drawn == MATCHED}
     found.append(DemographicScorer(Demographics(lake, history), matched))
     say("demographics only: fitted")
     return found

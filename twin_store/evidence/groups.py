@@ -32,12 +32,18 @@ _BY_HAND: dict[str, tuple[str, ...]] = {
     "taste and history affinity": ("history_affinity", "history_type_affinity", "taste", "type_taste"),
 }  # fmt: skip
 
+_LEVEL = (
+    "days", "since", "trips_since", "interval", "spread", "last_interval", "due", "trips_due", "share", "share_month",
+    "share_quarter",
+)  # fmt: skip
+_KNOWN = {fact.name for fact in ITEM_EVIDENCE}
+
 
 def _of_level(level: str) -> frozenset[str]:
-    """The eleven numbers of a level: the first three times as many facts of the items."""
-    parts = ("days", "since", "trips_since", "interval", "spread", "last_interval", "due", "trips_due")
-    parts += ("share", "share_month", "share_quarter")
-    return frozenset(f"{level}_{part}" for part in parts)
+    """The eleven numbers of a level."""
+    return frozenset(
+        name for name in _KNOWN if name.startswith(f"{level}_") and name.removeprefix(f"{level}_") in _LEVEL
+    )
 
 
 GROUPS: dict[str, frozenset[str]] = {
@@ -48,6 +54,5 @@ GROUPS: dict[str, frozenset[str]] = {
 }
 """Columns of `ITEM_EVIDENCE` by group; a column may be in several."""
 
-_KNOWN = {fact.name for fact in ITEM_EVIDENCE}
 if _UNKNOWN := frozenset().union(*GROUPS.values()) - _KNOWN:
     raise ValueError(f"groups name evidence that there is not: {sorted(_UNKNOWN)}")
