@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -26,9 +27,9 @@ from twin_store.symbols import key_of
 SHELVES_BEFORE_DAYS = 63  # displays and mailers that started longer ago are over
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Campaign:
-    """What is said of a campaign; `coupons` are (starts, covered skus)."""
+    """What is said of a campaign; `coupons` are (starts, covered skus), earliest first."""
 
     campaign_type: str | None
     starts: int
@@ -37,8 +38,7 @@ class Campaign:
 
     def covered(self, as_of: int) -> list[str]:
         """What its vouchers cover as far as that was known at a moment, or from its own start."""
-        known = max(as_of, self.starts)
-        return sorted({sku for starts, skus in self.coupons if starts <= known for sku in skus})
+        return _covered(self, sum(starts <= max(as_of, self.starts) for starts, _ in self.coupons))
 
 
 class Known:
@@ -58,6 +58,9 @@ class Known:
         self._changes = _catalogue_changes(lake, min(case.as_of for case in cases), last)
         self._products: dict[int, Products] = {}
         self._campaigns = _campaigns(lake) if any(case.campaign_id for case in cases) else {}
+        self._vouchers: dict[
+            tuple[object, ...], Subject
+        ] = {}  # thousands of products, the same for an audience
 
     def catalogue_at(self, as_of: int) -> int:
         """The number of the catalogue that was valid at a moment: moments of one number have the same products."""
@@ -96,12 +99,17 @@ class Known:
         covered = campaign.covered(external.as_of) if campaign else []
         if campaign is None or not covered:
             raise CaseError(f"line {external.line}: no vouchers of campaign {external.campaign_id} are known")
-        return Subject(
-            campaign_id=external.campaign_id,
-            campaign_type=external.campaign_type or campaign.campaign_type,
-            voucher_skus=covered,
-            ends_at=instant_of(external.ends if external.ends is not None else campaign.ends),
-        )
+        kind = external.campaign_type or campaign.campaign_type
+        ends = campaign.ends if external.ends is None else external.ends
+        key = external.campaign_id, kind, ends, len(covered)  # coupons are only ever added as time goes on
+        if key not in self._vouchers:
+            self._vouchers[key] = Subject(
+                campaign_id=external.campaign_id,
+                campaign_type=kind,
+                voucher_skus=covered,
+                ends_at=instant_of(ends),
+            )
+        return self._vouchers[key]
 
     def context(self, external: ExternalCase, skus: Sequence[str]) -> list[ProductContext]:
         """What the case says of these products, else what the lake's shelves say of them."""
@@ -123,6 +131,12 @@ def _reads_shelves(external: ExternalCase) -> bool:
     """Whether displays and mailers are looked up: nothing is said of its products, and the store is known."""
     has_products = bool(external.candidates) or external.kind == "next_basket"
     return has_products and external.context is None and external.store_id is not None
+
+
+@lru_cache(maxsize=256)
+def _covered(campaign: Campaign, known: int) -> list[str]:
+    """What the first so many of its coupons cover: an audience is asked about it all at once."""
+    return sorted({sku for _, skus in campaign.coupons[:known] for sku in skus})
 
 
 def _asked_kind(external: ExternalCase) -> QuestionKind:
@@ -157,7 +171,7 @@ def _campaigns(lake: Lake) -> dict[str, Campaign]:
         if kind == "coupon":
             coupons.setdefault(campaign, []).append((starts, tuple(skus or ())))
     return {
-        campaign: Campaign(campaign_type, starts, ends, tuple(coupons.get(campaign, ())))
+        campaign: Campaign(campaign_type, starts, ends, tuple(sorted(coupons.get(campaign, ()))))
         for campaign, kind, campaign_type, starts, ends, _ in rows.iter_rows()
         if kind == "campaign"
     }
