@@ -157,11 +157,12 @@ def _item_baselines(baskets: Baskets, taught: Taught, settings: Settings, say: S
         if (kind, drawn) in taught
     }
     found = []
+    popularity = Popularity(baskets)
     for scorer in (
-        Popularity(baskets),
+        popularity,
         BoughtBefore(baskets),
         PersonalTopFreq(baskets),
-        GlobalPersonalTopFreq(baskets),
+        GlobalPersonalTopFreq(baskets, popularity),
         TifuKnn(baskets, split),
         UpCf(baskets, split),
     ):

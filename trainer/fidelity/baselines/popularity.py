@@ -7,7 +7,7 @@ from twin_store.messages.codec import SECONDS_PER_DAY
 
 
 class Popularity:
-    """See the module and `ItemScorer`. Counted anew each day."""
+    """See the module and `ItemScorer`. Counted once a day, and every day kept: cases come in no order of time."""
 
     name = "popularity"
 
@@ -20,5 +20,5 @@ class Popularity:
         day = as_of // SECONDS_PER_DAY
         if day not in self._days:
             counts = self._baskets.counts_before(day * SECONDS_PER_DAY - 1)
-            self._days = {day: counts / max(counts.sum(), 1.0)}
+            self._days[day] = (counts / max(counts.sum(), 1.0)).astype(np.float32)
         return self._days[day]

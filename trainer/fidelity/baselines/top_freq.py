@@ -30,9 +30,9 @@ class GlobalPersonalTopFreq:
 
     name = "GP-TopFreq"
 
-    def __init__(self, baskets: Baskets) -> None:
+    def __init__(self, baskets: Baskets, popularity: Popularity) -> None:
         self._personal = PersonalTopFreq(baskets)
-        self._global = Popularity(baskets)
+        self._global = popularity
 
     def scores(self, customer_id: str, as_of: int) -> np.ndarray:
         """Her count; the share in all baskets, below 1, orders those with the same count."""
