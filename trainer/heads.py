@@ -14,9 +14,11 @@ import numpy as np
 
 from trainer.boosting import Boosted, fit_boosted
 from trainer.calibration import Curve, Temperature
+from trainer.certainty import Certainty
 from trainer.evaluation import log_loss
 from trainer.logistic import Logistic
 from trainer.tasks.table import Table
+from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.messages.decisions import QuestionKind
 
 ONE_IS_TRUE: tuple[QuestionKind, ...] = ("basket_completion", "trip_choice")
@@ -32,6 +34,7 @@ class Head:
         mix: the booster's share in the score; `boosted` is None where that is 0.
         calibration: of the mixed score.
         logistic_calibration: of the logistic model's score alone.
+        certainty: how many answers each probability rests on; None in versions from before there was one.
     """
 
     kind: QuestionKind
@@ -40,6 +43,7 @@ class Head:
     mix: float
     calibration: Curve | Temperature
     logistic_calibration: Curve | Temperature
+    certainty: Certainty | None = None
 
     @classmethod
     def fit(cls, rows: Table, later: Table, seed: int, threads: int = 1) -> Self:
@@ -57,15 +61,20 @@ class Head:
         mix = _best_mix(logistic, boosted, later)
         calibration = _calibrate(_mixed(logistic, boosted, mix), later)
         alone = _calibrate(logistic, later)
-        return cls(rows.kind, models[0], models[1] if mix > 0 else None, mix, calibration, alone)
+        head = cls(rows.kind, models[0], models[1] if mix > 0 else None, mix, calibration, alone)
+        said = head.probabilities(_mixed(logistic, boosted, mix), later.cases)
+        return replace(head, certainty=Certainty.fit(said, later.weights, later.column("trips")))
 
     def refitted(self, rows: Table, seed: int, threads: int = 1) -> Self:
         """The same mix and calibrations over models fitted anew on these rows."""
         logistic, boosted = _fit_models(rows, seed, threads)
         if boosted is None or self.mix == 0:
-            alone = self.logistic_calibration
-            return replace(self, logistic=logistic, boosted=None, mix=0.0, calibration=alone)
+            return replace(self, logistic=logistic).logistic_alone()
         return replace(self, logistic=logistic, boosted=boosted)
+
+    def logistic_alone(self) -> Self:
+        """The head that answers where LightGBM is missing."""
+        return replace(self, boosted=None, mix=0.0, calibration=self.logistic_calibration)
 
     @property
     def degraded(self) -> str | None:
@@ -86,6 +95,14 @@ class Head:
             return calibration.apply(scores, cases)
         return calibration.apply(scores)
 
+    def intervals(self, probabilities: np.ndarray, evidence: np.ndarray) -> list[tuple[float, float]]:
+        """A 95 % interval of each probability (`trainer.certainty`); none where the version has no certainty."""
+        if self.certainty is None:
+            return []
+        trips = evidence[:, EVIDENCE_NAMES[self.kind].index("trips")]
+        lows, highs = self.certainty.intervals(probabilities, trips)
+        return list(zip(lows.tolist(), highs.tolist(), strict=True))
+
     def to_files(self, name: str) -> dict[str, bytes]:
         """File name to content."""
         described = {
@@ -94,6 +111,7 @@ class Head:
             "logistic": self.logistic.to_json(),
             "calibration": self.calibration.to_json(),
             "logistic_calibration": self.logistic_calibration.to_json(),
+            "certainty": None if self.certainty is None else self.certainty.to_json(),
         }
         files = {f"{name}.json": json.dumps(described).encode()}
         if self.boosted is not None:
@@ -113,6 +131,7 @@ class Head:
             described["mix"],
             calibrate(described["calibration"]),
             calibrate(described["logistic_calibration"]),
+            None if not described.get("certainty") else Certainty.from_json(described["certainty"]),
         )
 
 

@@ -44,8 +44,8 @@ class Logistic:
         return cls(centre, scale, found)
 
     def scores(self, evidence: np.ndarray) -> np.ndarray:
-        """Log odds [n]."""
-        return np.asarray(self._design(evidence) @ self.coefficients)
+        """Log odds [n]; unlike a matrix product's, a row's last bits do not depend on the rows beside it."""
+        return np.asarray((self._design(evidence) * self.coefficients).sum(axis=1))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

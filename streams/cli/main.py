@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "products": ("streams.cli.products", "Search the product index, or build it again."),
     "tasks": ("streams.cli.tasks", "Build decision tasks as tables, and check them for leaks."),
     "train": ("streams.cli.train", "Fit the models that answer decision queries."),
+    "evaluate": ("streams.cli.evaluate", "Measure how true the twins are, or answer cases made elsewhere."),
     "adapters": ("streams.cli.adapters", "Release language adapters by segment, compare, roll back."),
     "models": ("streams.cli.models", "Versions of models: promote, roll back, compare, tidy."),
     "schedule": ("streams.cli.schedule", "When and how segments are trained; changes take effect live."),

@@ -42,7 +42,7 @@ def workshop(history: History) -> Workshop:
 @pytest.fixture(scope="session")
 def effort() -> Effort:
     """Few cases: the town is small."""
-    return Effort().times(0.1)
+    return Effort(9_000, 6_000, 4_000, 3_000, 6_000, 2_000)
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,8 @@ class Decision:
             there is one; None where nothing is chosen.
         evidence: named numbers, one dict a probability; missing ones are left out.
         degraded: why it is less than what this version could say, such as a library that is missing here.
+        intervals: 95 % of each probability, (low, high); empty where the decider gives none.
+        abstains: why it would rather not answer, though it says what it can: there is too little evidence on her.
         told: what a language model's answer has besides.
     """
 
@@ -74,6 +76,8 @@ class Decision:
     evidence: list[dict[str, float]]
     degraded: str | None = None
     told: Told | None = None
+    intervals: list[tuple[float, float]] = field(default_factory=list)
+    abstains: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

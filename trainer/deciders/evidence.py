@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from trainer.certainty import why_abstain
 from trainer.deciders.base import Decision, DecisionInput, Refusal, choice_of
 from trainer.fitted import DECIDER, Fitted
 from trainer.heads import Head
@@ -101,15 +102,24 @@ class EvidenceDecider:
         if not kept:
             return
         counts = [len(row) for row in rows]
-        scores = head.scores(np.concatenate(rows))
-        probabilities = head.probabilities(scores, np.repeat(np.arange(len(kept)), counts)).tolist()
+        numbers = np.concatenate(rows)
+        scores = head.scores(numbers)
+        found = head.probabilities(scores, np.repeat(np.arange(len(kept)), counts))
+        probabilities, intervals = found.tolist(), head.intervals(found, numbers)
         raw = sigmoid(scores).tolist()
+        trips = EVIDENCE_NAMES[head.kind].index("trips")
         start = 0
         for (place, question), row in zip(kept, rows, strict=True):
             end = start + len(row)
             said = probabilities[start:end]
-            evidence = [named(head.kind, numbers) for numbers in row]
+            evidence = [named(head.kind, each) for each in row]
             answers[place] = Decision(
-                said, raw[start:end], choice_of(question, said), evidence, head.degraded
+                said,
+                raw[start:end],
+                choice_of(question, said),
+                evidence,
+                head.degraded,
+                intervals=intervals[start:end],
+                abstains=why_abstain(float(row[0, trips])),
             )
             start = end

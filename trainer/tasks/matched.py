@@ -34,7 +34,7 @@ def purchases(
     Of the others a third comes from the same section, a third from anywhere, and a third is what she
     bought before and not this time; or all come from one `pool`.
     """
-    generator = np.random.default_rng([seed, 1] if pool is None else [seed, 1, len(pool)])
+    generator = np.random.default_rng([seed, 1])
 
     def wrong(shop: Shop, trip: int, item: int, banned: np.ndarray, dice: np.random.Generator) -> int | None:
         drawn = POOLS[dice.integers(len(POOLS))] if pool is None else pool

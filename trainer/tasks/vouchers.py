@@ -13,7 +13,7 @@ RATE_PRIOR = 20.0  # offers that the average rate counts for against a campaign 
 
 
 def voucher_cases(history: History) -> Iterator[Case]:
-    """One case a campaign and member of its audience, asked when it starts, of campaigns that are over.
+    """One case a campaign and member of its audience, asked the moment before it starts, of campaigns that are over.
 
     Campaigns that had started before the first receipt are left out: nothing was known of anybody.
     """
@@ -33,7 +33,7 @@ def voucher_cases(history: History) -> Iterator[Case]:
             yield Case(
                 "voucher_redemption",
                 customer,
-                row["starts"],
+                row["starts"] - 1,
                 subject,
                 Environment(),
                 (int(customer in takers),),

@@ -115,7 +115,9 @@ def read_history(
     _read_baskets(visits, first_day, household)
     _read_habits(cells, starts, ends, runs, private, household)
     if head[H_FIRST_SECOND] > 0:
-        household[TENURE] = min((as_of - head[H_FIRST_SECOND]) / SECONDS_PER_DAY, WINDOW_DAYS)
+        # In whole days, as everything else is: a second more or less must not move an answer.
+        first = head[H_FIRST_SECOND] // SECONDS_PER_DAY
+        household[TENURE] = min(as_of // SECONDS_PER_DAY - first, WINDOW_DAYS)
     return History(
         first_day, days, place, month, quarter, starts, ends, skus, sections, types, brands, private, runs,
         household,

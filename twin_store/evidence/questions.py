@@ -15,7 +15,7 @@ from twin_store.evidence.names import EVIDENCE_NAMES
 from twin_store.evidence.vouchers import voucher_evidence
 from twin_store.key_index import ABSENT
 from twin_store.market import Market
-from twin_store.messages.codec import epoch_seconds, minor_digits, to_minor
+from twin_store.messages.codec import SECONDS_PER_DAY, epoch_seconds, minor_digits, to_minor
 from twin_store.messages.decisions import Environment, QuestionKind, Subject
 from twin_store.symbols import KeyMemo, visit_name
 
@@ -109,7 +109,7 @@ class EvidenceReader:
         covered, covered_types = self._campaign(tuple(subject.voucher_skus))
         days = math.nan
         if subject.ends_at is not None:
-            days = (epoch_seconds(subject.ends_at) - question.as_of) / 86_400
+            days = (epoch_seconds(subject.ends_at) - question.as_of) // SECONDS_PER_DAY
         rate = self._affinity.campaign_rates.get(subject.campaign_type or "", math.nan)
         return voucher_evidence(
             twin.cells,
