@@ -56,6 +56,7 @@ def challenger(
         raise UsageError(f"--decider {decider}: there are evidence and vllm")
     try:
         run.mkdir(parents=True, exist_ok=True)
+        result: dict[str, Any]
         if decider == "vllm":
             result = dict(language_challenger(settings, segment, until, scale, seed, threads, run, say))
         else:

@@ -63,7 +63,7 @@ def _cases(workshop: Workshop, name: str, start: int, end: int, count: int, seed
         case "purchase_section":
             yield from matched.purchases(shop, start, end, count, seed, "section")
         case "purchase_cross":
-            yield from matched.purchases(shop, start, end, count, seed, "other sections")
+            yield from matched.purchases(shop, start, end, count, seed, "elsewhere")
         case "purchase_floor":
             yield from floor(shop, "purchase", start, end, count, seed)
         case "basket_completion":

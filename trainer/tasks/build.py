@@ -38,10 +38,10 @@ DRAWN: dict[str, Draw] = {
     # From all pools: were all that she did not buy hers, whatever is new to her would be known to be bought.
     "b1": matched.purchases,
     "b2-same-section": lambda shop, start, end, count, seed: matched.purchases(
-        shop, start, end, count, seed, "section"
+        shop, start, end, count, seed + 1_000, "section"
     ),
     "b2-cross-section": lambda shop, start, end, count, seed: matched.purchases(
-        shop, start, end, count, seed, "elsewhere"
+        shop, start, end, count, seed + 2_000, "elsewhere"
     ),
     "b3": lambda shop, start, end, count, seed: matched.completions(
         shop, start, end, count // matched.OPTIONS, seed

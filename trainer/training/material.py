@@ -41,7 +41,9 @@ def gather(
         NotEnoughHistoryError: there are cases of none.
     """
     cases: dict[QuestionKind, list[Case]] = {}
-    for (kind, _), found in draw_cases(workshop, config.effort, config.kinds).items():
+    for (kind, _), found in draw_cases(
+        workshop, config.effort, lambda drawn: drawn[0] in config.kinds
+    ).items():
         cases.setdefault(kind, []).extend(found)
     parts: dict[QuestionKind, Parts] = {}
     for kind, found in cases.items():
