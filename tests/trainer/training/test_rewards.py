@@ -87,21 +87,24 @@ def adapted(taught: Taught) -> Any:
 def advantages(
     taught: Taught, examples: list[Example], pace: GrpoPace, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> np.ndarray:
-    """Of each prompt's answers, as TRL trains by them: [prompts, answers]."""
+    """Of each prompt's answers, as TRL trains by them: [prompts, answers], the ones farthest apart first."""
     from trl import GRPOTrainer
 
     found: list[np.ndarray] = []
     compute = GRPOTrainer.compute_loss
 
     def heard(self: Any, model: Any, inputs: Any, *args: Any, **options: Any) -> Any:
-        found.append(inputs["advantages"].numpy().copy())
+        # TRL mixes the answers of a batch: they are put together again by prompt.
+        own = (inputs["prompt_ids"] == inputs["prompt_ids"][0]).all(dim=1).numpy()
+        parts = [inputs["advantages"].numpy()[own], inputs["advantages"].numpy()[~own]]
+        found.append(np.stack(sorted(parts, key=np.ptp, reverse=True)))
         return compute(self, model, inputs, *args, **options)
 
     monkeypatch.setattr(GRPOTrainer, "compute_loss", heard)
     held_out = Encoded.of(examples[:8], taught.tokens, 4_096)
     asked = {"purchase": taught.parts["purchase"].fit}
     train_grpo(adapted(taught), taught.folder, examples, asked, held_out, pace, run)
-    return found[0].reshape(pace.prompts, pace.answers)
+    return found[0]
 
 
 @pytest.mark.parametrize(("scale", "ratio"), [("none", 5.0), ("batch", 5.0), ("group", 1.0)])
