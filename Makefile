@@ -77,8 +77,9 @@ demo: setup $(if $(filter vllm,$(DECIDER)),setup-vllm)
 demo-drift: setup
 	$(BIN)/twins demo-drift
 
+# Two at a time: much of a test's time is a broker's or a process's. A file's tests stay together.
 test: setup lint
-	$(BIN)/python -m pytest -m "not long and not vllm"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not vllm"
 
 test-vllm: setup-vllm
 	$(VLLM_PYTEST) -m "vllm and not long" $(VLLM_TESTS)
