@@ -15,6 +15,7 @@ by at most `RECEIPT_DAYS` but for returns of sales that were closed since. A twi
 newest: its life stage is taken for all ends of the fold.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ from numba import njit
 from twin_store.catalogue import Catalogue, CatalogueTables
 from twin_store.dna.layout import H_FIRST_SECOND
 from twin_store.dna.profile import LIFE_STAGE_KEYS
+from twin_store.dna.receipts import has_reversal
 from twin_store.dna.twin import Twin, rewind
 from twin_store.segments.definitions import Definitions, Rules
 from twin_store.segments.numbers import N_TENURE, NEEDS_CATALOGUE, end_of, last_period, numbers_at
@@ -65,14 +67,23 @@ def moves(
     """
     products = _products(definitions, catalogue)
     is_open = _open_to(_life_stage(twin, until), definitions)
+    first, last = last_period(after), last_period(until)
     found: list[Move] = []
-    first = last_period(after)
-    before = _number_of(twin, first, definitions, products, is_open)
-    for period in range(first + 1, last_period(until) + 1):
-        now = _number_of(twin, period, definitions, products, is_open)
+    if last <= first:
+        return found
+    if has_reversal(twin.receipts):
+        segments = [
+            _number_of(twin, period, definitions, products, is_open) for period in range(first, last + 1)
+        ]
+    else:  # what a period adds is never taken back, so one look at the tables tells of every end
+        numbers = _numbers(twin, last, definitions.memory + last - first, definitions, products)
+        segments = [
+            int(_fold(numbers[start : start + definitions.memory], definitions.rules, is_open))
+            for start in range(last - first + 1)
+        ]
+    for period, (before, now) in enumerate(pairwise(segments), first + 1):
         if now != before:
             found.append(Move(end_of(period), definitions.names[before], definitions.names[now]))
-        before = now
     return found
 
 
@@ -112,17 +123,18 @@ def _number_of(
     twin: Twin, period: int, definitions: Definitions, products: CatalogueTables, is_open: np.ndarray
 ) -> int:
     """The segment at the end of a period, by number."""
-    then = rewind(twin, end_of(period))
-    numbers = numbers_at(
-        then.cells,
-        then.visits,
-        then.head[H_FIRST_SECOND],
-        products,
-        period,
-        definitions.memory,
-        definitions.window,
-    )
+    then = rewind(twin, end_of(period)) if has_reversal(twin.receipts) else twin
+    numbers = _numbers(then, period, definitions.memory, definitions, products)
     return int(_fold(numbers, definitions.rules, is_open))
+
+
+def _numbers(
+    twin: Twin, last: int, ends: int, definitions: Definitions, products: CatalogueTables
+) -> np.ndarray:
+    """See `numbers_at`, which passes over what came after the last end."""
+    return numbers_at(
+        twin.cells, twin.visits, twin.head[H_FIRST_SECOND], products, last, ends, definitions.window
+    )
 
 
 def _life_stage(twin: Twin, as_of: int) -> str | None:

@@ -98,7 +98,7 @@ def numbers_at(
     """The numbers at the ends of the periods up to `last`: float64 [ends, NUMBER_COLUMNS], the oldest first.
 
     Args:
-        cells, visits: the twin's tables, rewound to the end of period `last`.
+        cells, visits: the twin's tables, rewound to the end of period `last` unless nothing that came later takes back.
         first_second: when she was first seen, epoch seconds; 0 if never.
         last: a period.
         ends: how many periods' ends; `ends + window - 1` periods are read.
@@ -147,11 +147,12 @@ def _add_cells(
 ) -> None:
     """Add what was bought to the periods' sums; cells are sorted by item, then day."""
     start = 0
+    bought_in = np.zeros(sums.shape[0], dtype=np.bool_)
     while start < cells.shape[0]:
         end = group_end(cells, start)
         row = find(catalogue.keys, catalogue.rows, cells[start, C_SKU])
         is_own = row != ABSENT and catalogue.private[row] == 1
-        bought_in = np.zeros(sums.shape[0], dtype=np.bool_)
+        bought_in[:] = False
         for i in range(start, end):
             offset = cells[i, C_DAY] - first_day
             if not 0 <= offset < shopped.shape[0] or cells[i, C_LINES] <= 0:
