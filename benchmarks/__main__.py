@@ -36,7 +36,6 @@ QUICK: Mapping[str, Mapping[str, float]] = {
     "swap": {"swaps": 4, "questioners": 8},
     "outage": {"seconds": 10, "before": 15},
 }
-RUSH = 0.5  # of what the updater can do: the load at which freshness is measured
 
 
 def main() -> None:
@@ -64,19 +63,15 @@ def main() -> None:
     for name in names:
         say(f"{name}:")
         own = python if python is not None and name in LANGUAGE else sys.executable
-        found = _run(own, name, _options(name, options.quick, results))
+        found = _run(own, name, _options(name, options.quick))
         if found is not None:
             results[name] = found
     _print(machine, results, options.json)
     sys.exit(len(results) < len(names))
 
 
-def _options(name: str, quick: bool, results: Mapping[str, Mapping[str, Any]]) -> Mapping[str, float]:
-    if quick:
-        return QUICK[name]
-    if name == "freshness" and "updater" in results:
-        return {"lines-per-s": RUSH * results["updater"]["lines_per_s"]}
-    return {}
+def _options(name: str, quick: bool) -> Mapping[str, float]:
+    return QUICK[name] if quick else {}
 
 
 def _language_python() -> str | None:

@@ -3,8 +3,8 @@
     python -m benchmarks.freshness [--lines-per-s N] [--customers N] [--json]
 
 Half of the year is folded first, so that twins have a history. Then receipts are published at a steady rate, by default
-half of what `benchmarks.updater` asks of one core, and after that a few a second. The updater has a core of its own;
-the broker, the till and the reader of profiles share the others.
+half of what is wanted of one core (`benchmarks.updater`), and after that a few a second. The updater has a core of its
+own; the broker, the till and the reader of profiles share the others. At that rate half a year passes in ten seconds.
 """
 
 from __future__ import annotations

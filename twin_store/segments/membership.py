@@ -77,10 +77,7 @@ def moves(
         ]
     else:  # what a period adds is never taken back, so one look at the tables tells of every end
         numbers = _numbers(twin, last, definitions.memory + last - first, definitions, products)
-        segments = [
-            int(_fold(numbers[start : start + definitions.memory], definitions.rules, is_open))
-            for start in range(last - first + 1)
-        ]
+        segments = _folds(numbers, definitions.memory, definitions.rules, is_open).tolist()
     for period, (before, now) in enumerate(pairwise(segments), first + 1):
         if now != before:
             found.append(Move(end_of(period), definitions.names[before], definitions.names[now]))
@@ -117,6 +114,15 @@ def _fold(numbers: np.ndarray, rules: Rules, is_open: np.ndarray) -> int:
     for end in range(numbers.shape[0]):
         segment = step(segment, numbers[end], rules, is_open)
     return segment
+
+
+@njit(cache=True, nogil=True)
+def _folds(numbers: np.ndarray, memory: int, rules: Rules, is_open: np.ndarray) -> np.ndarray:
+    """The segment at each end that has `memory` ends, itself the last: int64 [ends - memory + 1]."""
+    found = np.empty(numbers.shape[0] - memory + 1, dtype=np.int64)
+    for start in range(found.shape[0]):
+        found[start] = _fold(numbers[start : start + memory], rules, is_open)
+    return found
 
 
 def _number_of(

@@ -150,8 +150,10 @@ def _add_cells(
     bought_in = np.zeros(sums.shape[0], dtype=np.bool_)
     while start < cells.shape[0]:
         end = group_end(cells, start)
-        row = find(catalogue.keys, catalogue.rows, cells[start, C_SKU])
-        is_own = row != ABSENT and catalogue.private[row] == 1
+        is_own = False
+        if catalogue.private.shape[0] > 0:
+            row = find(catalogue.keys, catalogue.rows, cells[start, C_SKU])
+            is_own = row != ABSENT and catalogue.private[row] == 1
         bought_in[:] = False
         for i in range(start, end):
             offset = cells[i, C_DAY] - first_day
