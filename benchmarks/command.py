@@ -6,14 +6,17 @@ import argparse
 import inspect
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.machine import describe
 from streams.errors import TwinsError
 
 Measure = Callable[..., dict[str, Any]]
+STDOUT, STDERR = 1, 2  # file descriptors
 
 
 def run_alone(doc: str | None, measure: Measure) -> None:
@@ -30,7 +33,8 @@ def run_alone(doc: str | None, measure: Measure) -> None:
         level=logging.ERROR
     )  # a broker that has just started makes clients warn and try again
     try:
-        found = {"machine": machine, **measure(**options)}
+        with _stdout_for_results():
+            found = {"machine": machine, **measure(**options)}
     except TwinsError as error:
         sys.exit(f"{error}")
     if as_json:
@@ -38,6 +42,20 @@ def run_alone(doc: str | None, measure: Measure) -> None:
         return
     for name, value in _flat(found):
         print(f"{name:48} {f'{value:,}' if isinstance(value, int | float) else value}")
+
+
+@contextmanager
+def _stdout_for_results() -> Iterator[None]:
+    """What is printed inside, by an engine that starts for one, goes to stderr."""
+    sys.stdout.flush()
+    results = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(results, STDOUT)
+        os.close(results)
 
 
 def _flat(found: Any, name: str = "") -> Iterator[tuple[str, Any]]:
