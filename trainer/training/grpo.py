@@ -21,7 +21,7 @@ from trainer.training.examples import Example
 from trainer.training.questions import Asked
 from trainer.training.rewards.answers import NO_WEIGHT
 from trainer.training.rewards.stages import Stage, rewards_of
-from trainer.training.runs import CHECKPOINTS, Run, RunError, newest_checkpoint, order_of
+from trainer.training.runs import Run, RunError, newest_checkpoint, order_of, trl_arguments
 from trainer.training.scoring import answer_shares
 from trainer.training.sft import quiet, sha256_of
 from twin_store.evidence import EVIDENCE_NAMES
@@ -124,8 +124,7 @@ def train_grpo(
         model=model,
         reward_funcs=list(rewards),
         args=GRPOConfig(
-            output_dir=str(run_folder / CHECKPOINTS),
-            max_steps=pace.steps,
+            **trl_arguments(run_folder, pace.steps, pace.seed, pace.devices, pace.bf16, pace.keep_every),
             per_device_train_batch_size=pace.prompts * pace.answers,
             num_generations=pace.answers,
             max_completion_length=COMPLETION_TOKENS,
@@ -134,18 +133,7 @@ def train_grpo(
             lr_scheduler_type="constant",
             scale_rewards=pace.scale_rewards,
             reward_weights=weights,
-            shuffle_dataset=False,
-            gradient_checkpointing=False,
-            use_cpu=pace.devices == "cpu",
-            bf16=pace.bf16,
-            seed=pace.seed,
-            data_seed=pace.seed,
-            save_strategy="steps" if pace.keep_every else "no",
-            save_steps=pace.keep_every or 1,
-            save_total_limit=2,
             logging_steps=1,
-            report_to=[],
-            disable_tqdm=True,
         ),
         train_dataset=Dataset.from_list(rows_of(examples, asked)).select(order),
         processing_class=AutoTokenizer.from_pretrained(base, padding_side="left"),

@@ -167,3 +167,24 @@ def _put(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+
+
+def trl_arguments(
+    run_folder: Path, steps: int, seed: int, devices: str, bf16: bool, keep_every: int
+) -> dict[str, Any]:
+    """What every training by TRL is told alike: fixed seeds and order, checkpoints of the run, and no reports."""
+    return {
+        "output_dir": str(run_folder / CHECKPOINTS),
+        "max_steps": steps,
+        "shuffle_dataset": False,
+        "gradient_checkpointing": False,
+        "use_cpu": devices == "cpu",
+        "bf16": bf16,
+        "seed": seed,
+        "data_seed": seed,
+        "save_strategy": "steps" if keep_every else "no",
+        "save_steps": keep_every or 1,
+        "save_total_limit": 2,
+        "report_to": [],
+        "disable_tqdm": True,
+    }

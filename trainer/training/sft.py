@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.deciders.vllm.settings import ADAPTABLE
 from trainer.training.examples import Example
-from trainer.training.runs import CHECKPOINTS, Run, RunError, newest_checkpoint, order_of
+from trainer.training.runs import Run, RunError, newest_checkpoint, order_of, trl_arguments
 from twin_store.prompts import as_dicts
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def train_sft(
     trainer = _trainer_class()(
         model=model,
         args=SFTConfig(
-            output_dir=str(run_folder / CHECKPOINTS),
-            max_steps=pace.steps,
+            **trl_arguments(run_folder, pace.steps, pace.seed, pace.devices, pace.bf16, pace.keep_every),
             per_device_train_batch_size=pace.batch,
             learning_rate=pace.rate,
             warmup_steps=pace.warmup,
@@ -90,18 +89,7 @@ def train_sft(
             assistant_only_loss=True,  # needs the template's {% generation %} marks
             packing=False,  # decisions of two customers must not see each other
             max_length=None,
-            shuffle_dataset=False,
-            gradient_checkpointing=False,
-            use_cpu=pace.devices == "cpu",
-            bf16=pace.bf16,
-            seed=pace.seed,
-            data_seed=pace.seed,
-            save_strategy="steps" if pace.keep_every else "no",
-            save_steps=pace.keep_every or 1,
-            save_total_limit=2,
             logging_steps=50,
-            report_to=[],
-            disable_tqdm=True,
         ),
         train_dataset=data,
         processing_class=tokenizer,
