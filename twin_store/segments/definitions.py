@@ -154,7 +154,7 @@ class Definitions(BaseModel):
         """The segments' names, the fallback's first."""
         return (self.fallback.name, *(segment.name for segment in self.segments))
 
-    @property
+    @cached_property
     def needs_catalogue(self) -> bool:
         """Whether a rule reads what only the catalogue knows."""
         return any(rule.number == NEEDS_CATALOGUE for segment in self.segments for rule in segment.rules)
@@ -164,6 +164,19 @@ class Definitions(BaseModel):
         if name == self.fallback.name:
             return self.fallback
         return {segment.name: segment for segment in self.segments}[name]
+
+    def open_to(self, life_stage: str | None) -> np.ndarray:
+        """Which segments a life stage lets into: bool [segments], read only; None into those that name none."""
+        found = self._open_by_life_stage.get(life_stage)
+        return self._open_by_life_stage[None] if found is None else found
+
+    @cached_property
+    def _open_by_life_stage(self) -> dict[str | None, np.ndarray]:
+        named = [segment.life_stages for segment in self.segments]
+        return {
+            life_stage: np.array([True, *(not stages or life_stage in stages for stages in named)])
+            for life_stage in (None, *(stage for stages in named for stage in stages))
+        }
 
     @cached_property
     def rules(self) -> Rules:

@@ -31,7 +31,9 @@ from twin_store.segments.definitions import Definitions, Rules
 from twin_store.segments.numbers import N_TENURE, NEEDS_CATALOGUE, end_of, last_period, numbers_at
 
 NOWHERE = -1  # before the first step of a fold
-_NO_PRODUCTS = Catalogue().tables()
+_NO_PRODUCTS = CatalogueTables(
+    *(table[:0] for table in Catalogue().tables())
+)  # nothing is looked up in these
 
 
 class Move(NamedTuple):
@@ -53,7 +55,7 @@ def segment_of(twin: Twin, as_of: int, definitions: Definitions, catalogue: Cata
         ValueError: it is needed and not given.
     """
     products = _products(definitions, catalogue)
-    is_open = _open_to(_life_stage(twin, as_of), definitions)
+    is_open = definitions.open_to(_life_stage(twin, as_of))
     return definitions.names[_number_of(twin, last_period(as_of), definitions, products, is_open)]
 
 
@@ -66,11 +68,11 @@ def moves(
     `segment_of`.
     """
     products = _products(definitions, catalogue)
-    is_open = _open_to(_life_stage(twin, until), definitions)
     first, last = last_period(after), last_period(until)
     found: list[Move] = []
     if last <= first:
         return found
+    is_open = definitions.open_to(_life_stage(twin, until))
     if has_reversal(twin.receipts):
         segments = [
             _number_of(twin, period, definitions, products, is_open) for period in range(first, last + 1)
@@ -150,15 +152,9 @@ def _life_stage(twin: Twin, as_of: int) -> str | None:
     return next((given[key] for key in LIFE_STAGE_KEYS if key in given), None)
 
 
-def _open_to(life_stage: str | None, definitions: Definitions) -> np.ndarray:
-    """Which segments a life stage lets into; None into those that name none."""
-    stages = (segment.life_stages for segment in definitions.segments)
-    return np.array([True, *(not named or life_stage in named for named in stages)])
-
-
 def _products(definitions: Definitions, catalogue: Catalogue | None) -> CatalogueTables:
-    if catalogue is not None:
-        return catalogue.tables()
-    if definitions.needs_catalogue:
+    if not definitions.needs_catalogue:
+        return _NO_PRODUCTS
+    if catalogue is None:
         raise ValueError(f"{definitions.name} reads {NEEDS_CATALOGUE}, which needs the catalogue")
-    return _NO_PRODUCTS
+    return catalogue.tables()

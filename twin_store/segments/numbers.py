@@ -26,7 +26,7 @@ from twin_store.dna.layout import (
     V_NET,
     V_RECEIPTS,
 )
-from twin_store.dna.rows import SECONDS_PER_DAY, group_end
+from twin_store.dna.rows import SECONDS_PER_DAY
 from twin_store.key_index import ABSENT, find
 from twin_store.messages.codec import FIRST_MONDAY
 
@@ -106,10 +106,9 @@ def numbers_at(
     """
     periods = ends + window - 1
     first_day = FIRST_MONDAY + PERIOD_DAYS * (last - periods + 1)
-    sums = np.zeros((periods, _SUMS))
-    shopped = np.zeros(periods * PERIOD_DAYS, dtype=np.bool_)
-    kinds = np.zeros(ends)
-    _add_cells(cells, first_day, catalogue, window, sums, shopped, kinds)
+    sums, shopped, kinds = _read_cells(cells, first_day, ends, window)
+    if catalogue.private.shape[0] > 0:
+        _add_own_brand(cells, first_day, catalogue, sums)
     _add_visits(visits, first_day, sums)
     for day in range(shopped.shape[0]):
         if shopped[day]:
@@ -136,47 +135,52 @@ def _days_quiet(shopped: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _add_cells(
-    cells: np.ndarray,
-    first_day: int,
-    catalogue: CatalogueTables,
-    window: int,
-    sums: np.ndarray,
-    shopped: np.ndarray,
-    kinds: np.ndarray,
-) -> None:
-    """Add what was bought to the periods' sums; cells are sorted by item, then day."""
-    start = 0
-    bought_in = np.zeros(sums.shape[0], dtype=np.bool_)
-    while start < cells.shape[0]:
-        end = group_end(cells, start)
-        is_own = False
-        if catalogue.private.shape[0] > 0:
-            row = find(catalogue.keys, catalogue.rows, cells[start, C_SKU])
-            is_own = row != ABSENT and catalogue.private[row] == 1
-        bought_in[:] = False
-        for i in range(start, end):
-            offset = cells[i, C_DAY] - first_day
-            if not 0 <= offset < shopped.shape[0] or cells[i, C_LINES] <= 0:
-                continue
-            period = offset // PERIOD_DAYS
-            shopped[offset] = True
-            bought_in[period] = True
-            sums[period, _LINES] += cells[i, C_LINES]
-            sums[period, _DEALS] += cells[i, C_DEAL_LINES]
-            sums[period, _COUPONS] += cells[i, C_COUPON_LINES]
-            sums[period, _NET] += cells[i, C_NET]
-            sums[period, _SAVED] += cells[i, C_DISCOUNT] + cells[i, C_COUPON]
-            if is_own:
-                sums[period, _OWN] += cells[i, C_LINES]
-        newest = -window
-        for period in range(sums.shape[0]):
-            if bought_in[period]:
-                newest = period
-            e = period - window + 1
-            if e >= 0 and period - newest < window:
-                kinds[e] += 1
-        start = end
+def _read_cells(
+    cells: np.ndarray, first_day: int, ends: int, window: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What was bought, from cells sorted by item, then day, in one pass.
+
+    Returns:
+        The periods' sums; whether she shopped on each of their days; how many different items the window of each
+        end has.
+    """
+    periods = ends + window - 1
+    sums = np.zeros((periods, _SUMS), dtype=np.int64)
+    shopped = np.zeros(periods * PERIOD_DAYS, dtype=np.bool_)
+    bought_in = np.zeros(cells.shape[0], dtype=np.int64)  # a bit a period, by item
+    item = -1
+    for i in range(cells.shape[0]):
+        if i == 0 or cells[i, C_SKU] != cells[i - 1, C_SKU]:
+            item += 1
+        offset = cells[i, C_DAY] - first_day
+        if not 0 <= offset < shopped.shape[0] or cells[i, C_LINES] <= 0:
+            continue
+        period = offset // PERIOD_DAYS
+        shopped[offset] = True
+        bought_in[item] |= 1 << period
+        into = sums[period]
+        into[_LINES] += cells[i, C_LINES]
+        into[_DEALS] += cells[i, C_DEAL_LINES]
+        into[_COUPONS] += cells[i, C_COUPON_LINES]
+        into[_NET] += cells[i, C_NET]
+        into[_SAVED] += cells[i, C_DISCOUNT] + cells[i, C_COUPON]
+    kinds = np.zeros(ends, dtype=np.int64)
+    for e in range(ends):
+        in_window = ((1 << window) - 1) << e
+        for i in range(item + 1):
+            kinds[e] += bought_in[i] & in_window != 0
+    return sums, shopped, kinds
+
+
+@njit(cache=True, nogil=True)
+def _add_own_brand(cells: np.ndarray, first_day: int, catalogue: CatalogueTables, sums: np.ndarray) -> None:
+    """Add the purchases of what the catalogue knows as the retailer's own brand: a search an item and day."""
+    for i in range(cells.shape[0]):
+        offset = cells[i, C_DAY] - first_day
+        if 0 <= offset < sums.shape[0] * PERIOD_DAYS and cells[i, C_LINES] > 0:
+            row = find(catalogue.keys, catalogue.rows, cells[i, C_SKU])
+            if row != ABSENT and catalogue.private[row] == 1:
+                sums[offset // PERIOD_DAYS, _OWN] += cells[i, C_LINES]
 
 
 @njit(cache=True, nogil=True)
@@ -191,7 +195,7 @@ def _add_visits(visits: np.ndarray, first_day: int, sums: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _write_numbers(sums: np.ndarray, kinds: float, periods: float, out: np.ndarray) -> None:
+def _write_numbers(sums: np.ndarray, kinds: int, periods: float, out: np.ndarray) -> None:
     """All but tenure and quiet days; `periods` are those of the window since she was first seen."""
     out[N_TRIPS_MONTH] = sums[_DAYS] / periods
     out[N_SPEND_MONTH] = sums[_NET] / periods
