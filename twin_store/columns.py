@@ -4,7 +4,7 @@ Compiled code reads the messages that look as most do; the judge reads the other
 messages become table rows; each bad one becomes a `BadMessage` with its place, and the rest of the batch goes on.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -41,7 +41,15 @@ class Strings:
 
     text: bytes
     keys: list[int]
-    places: list[list[int]]
+    places: np.ndarray
+
+    def beyond(self, known: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
+        """Keys that are not in `known` with their places. Mostly there are none, so those are sought first."""
+        new = set(self.keys).difference(known)
+        if new:
+            for row, key in enumerate(self.keys):
+                if key in new:
+                    yield key, self.places[row].tolist()
 
 
 @dataclass(frozen=True)
@@ -70,16 +78,13 @@ class ReceiptColumns:
         """Every sku and visit string of the batch with its key."""
         return self.symbols_beyond(())
 
-    def symbols_beyond(self, known: Container[int]) -> dict[str, int]:
+    def symbols_beyond(self, known: Iterable[int]) -> dict[str, int]:
         """The sku and visit strings whose keys are not in `known`. Texts are made only for these."""
         found = {text: key for text, key in self._judged.items() if key not in known}
-        text = self._skus.text
-        for key, (start, end) in zip(self._skus.keys, self._skus.places, strict=True):
-            if key not in known:
-                found[text[start:end].decode()] = key
-        for key, places in zip(self._visits.keys, self._visits.places, strict=True):
-            if key not in known:
-                found[_visit_text(text, places)] = key
+        for key, (start, end) in self._skus.beyond(known):
+            found[self._skus.text[start:end].decode()] = key
+        for key, places in self._visits.beyond(known):
+            found[_visit_text(self._visits.text, places)] = key
         return found
 
 
@@ -117,8 +122,8 @@ def _strings(text: bytes, scanned: Scanned) -> tuple[Strings, Strings]:
     lines = some_of_each(scanned.lines[:, LINE_SKU])
     visits = some_of_each(scanned.events[:, EVENT_VISIT])
     return (
-        Strings(text, scanned.lines[lines, LINE_SKU].tolist(), scanned.skus[lines].tolist()),
-        Strings(text, scanned.events[visits, EVENT_VISIT].tolist(), scanned.places[visits].tolist()),
+        Strings(text, scanned.lines[lines, LINE_SKU].tolist(), scanned.skus[lines]),
+        Strings(text, scanned.events[visits, EVENT_VISIT].tolist(), scanned.places[visits]),
     )
 
 

@@ -61,7 +61,8 @@ class Twin:
     @property
     def last_second(self) -> int:
         """Epoch seconds of the newest event of any kind, 0 when there is none."""
-        return int(max(self.head[H_LAST_SECOND], self.head[H_LAST_CLICK_SECOND]))
+        at = self.head.item  # a plain int, several times as fast as an element
+        return max(at(H_LAST_SECOND), at(H_LAST_CLICK_SECOND))
 
     @property
     def events_folded(self) -> int:
