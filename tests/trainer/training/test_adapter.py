@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from streams.cli.main import build
 from streams.errors import UsageError
 from tests.trainer.training.conftest import Taught
-from trainer.deciders.language.served import ServedAdapter
+from trainer.deciders.language.served import BUCKETS, CALIBRATION, ServedAdapter, ServedBase
 from trainer.deciders.vllm.adapters import check_adapter
 from trainer.deciders.vllm.settings import ADAPTABLE
 from trainer.gate.verdict import Guards
