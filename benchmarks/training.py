@@ -27,12 +27,13 @@ from trainer.tasks import matched
 from trainer.tasks.history import History
 from trainer.tasks.workshop import Workshop
 from trainer.tiny_base import SIZES, catalogue_lines
-from trainer.training.adapter import Listener, base_buckets, calibrated_rows, calibration_of
+from trainer.training.adapter import base_buckets
 from trainer.training.config import TrainingConfig
 from trainer.training.decision_base import make_decision_base
 from trainer.training.encoded import Encoded
 from trainer.training.examples import examples_of
 from trainer.training.grpo import train_grpo
+from trainer.training.listening import Listener, calibrated_rows, calibration_of
 from trainer.training.material import Parts, parted
 from trainer.training.questions import Asked, Examiner
 from trainer.training.sft import train_sft

@@ -16,7 +16,7 @@ from streams.errors import TwinsError, UsageError
 from streams.lake_decider import current_decider
 from streams.settings import Settings
 from streams.updater.names import LiveNames
-from streams.worker.hosts import base_buckets, engine_settings
+from streams.worker.hosts import engine_settings, served_base
 from trainer.base_model import BaseModelError
 from trainer.deciders.base import Decision, DecisionInput, Refusal
 from trainer.deciders.language.decider import LanguageDecider
@@ -80,7 +80,7 @@ def language_answerer(settings: Settings, is_live: bool, say: Callable[[str], No
             VllmModel(engine.engine),
             scenes,
             router,
-            base_buckets(settings),
+            served_base(settings),
         )
         try:
             prepared = decider.prepare(asked)

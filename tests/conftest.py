@@ -11,6 +11,7 @@ import pytest
 
 from streams.broker import DevBroker, free_port
 from streams.settings import ENV_PREFIX, Settings
+from tests.trainer.vllm.engine_slot import EngineSlot
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,6 +30,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevBroker]:
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def engine_slot() -> EngineSlot:
+    """Holds the engine of the run, once a test has started one."""
+    return EngineSlot()
 
 
 @pytest.fixture

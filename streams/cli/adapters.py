@@ -75,10 +75,17 @@ def release(
     from streams.adapters.admission import admitted, segment_in
     from streams.adapters.desk import ReleaseDesk
     from twin_store.messages import Challenger
+    from twin_store.segments import load_definitions
 
     mode, share = _trial(shadow, ab)
     version = admitted(folder, base, rank_max, _decider(decider))
     name = segment or segment_in(version.name or "")
+    segments = load_definitions().names
+    if name not in segments:
+        known = ", ".join(segments)
+        typer.echo(
+            f"nobody will be asked by it: no twin is in a segment {name!r}; there are {known}", err=True
+        )
     with ReleaseDesk(load_settings()) as desk:
         if share is None:
             _tell(desk.release(name, version), as_json)

@@ -27,6 +27,10 @@ ROWS = (
     ("answered_share", "share of them answered"),
     ("answers_of_model", "answers of the language model"),
     ("answers_of_evidence", "… of the evidence decider"),
+    (
+        "degraded_share",
+        "share of answers that lack something, all that evidence gave in the model's stead among them",
+    ),
     ("freshness_ms_p50", "receipt to published profile, median ms"),
     ("freshness_ms_p99", "… 99th percentile ms"),
     ("answer_ms_p50", "query to answer, median ms"),
@@ -77,7 +81,7 @@ def demo(
     ] = None,
     language_scale: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Steps to train a language model; default: 0.3 of the usual."),
+        typer.Option(min=0.001, help="Steps to train a language model; default: 0.2 of the usual."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -133,6 +137,10 @@ def _show(console: Console, report: dict[str, Any], folder: Path) -> None:
     console.print(f"\nreport: {folder / 'report.json'}   picture: {folder / 'report.png'}")
     for lack, count in report["degraded"].items():
         console.print(f"{count:,} answers lack something: {lack}")
+    for segment, adapter in report["adapters"].items():
+        console.print(
+            f"the adapter of {segment} was released to be seen at work; its gate: {adapter['verdict']['reason']}"
+        )
     if example := report["example"]:
         console.print("\nto look around in what is left of it:", style="bold")
         console.print("  source .venv/bin/activate")

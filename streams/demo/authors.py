@@ -22,6 +22,7 @@ def authors(cases: Cases) -> dict[str, Any]:
         "by_adapter": dict(
             Counter(answer.adapter or "the base" for answer in answers if answer.prompt_hash is not None)
         ),
+        "degraded_share": round(sum(bool(lacks(answer)) for answer in answers) / max(1, len(answers)), 4),
         "degraded": dict(Counter(lack for answer in answers for lack in lacks(answer)).most_common()),
     }
 

@@ -41,20 +41,28 @@ def engine_settings(data: Path) -> Mapping[str, Any]:
     }
 
 
-def train(stage: Stage, segments: Sequence[str], until: datetime, scale: float) -> None:
-    """A base and an adapter a segment, from what happened before `until`; none is in service yet.
+def base_training(stage: Stage, until: datetime, scale: float) -> tuple[str, ...]:
+    """The command that trains a base on what happened before `until`."""
+    return (
+        "train",
+        "base",
+        "--out",
+        str(_base(stage)),
+        "--run",
+        str(_run(stage, BASE)),
+        *_past(until, scale),
+    )
 
-    Adapters are published whatever their gate says: the demo shows how they serve, and `verdicts` what the gate said.
+
+def adapter_training(stage: Stage, segment: str, until: datetime, scale: float) -> tuple[str, ...]:
+    """The command that trains a segment's adapter on what happened before `until`; it is not in service yet.
+
+    It is published whatever its gate says: the demo shows how adapters serve, and `verdicts` what the gate said.
     """
-    past = ("--until", f"{until:%Y-%m-%d}", "--scale", str(scale))
-    with stage.phase("a language base trained on the past"):
-        stage.run("train", "base", "--out", str(_base(stage)), "--run", str(_run(stage, BASE)), *past)
-    for segment in segments:
-        with stage.phase(f"a language adapter for {segment}"):
-            stage.run(
-                *("train", "adapter", "--segment", segment, "--base", str(_base(stage)), *past),
-                *("--run", str(_run(stage, segment)), "--publish", "always"),
-            )
+    return (
+        *("train", "adapter", "--segment", segment, "--base", str(_base(stage)), *_past(until, scale)),
+        *("--run", str(_run(stage, segment)), "--publish", "always"),
+    )
 
 
 def verdicts(stage: Stage, segments: Sequence[str]) -> dict[str, Any]:
@@ -88,6 +96,10 @@ def _loaded(stage: Stage) -> set[str]:
             raise TwinsError(f"the adapter of {state.segment} was refused: {state.detail}")
     time.sleep(1.0)  # each look reads the topic
     return {state.segment for state in states if state.status == "loaded"}
+
+
+def _past(until: datetime, scale: float) -> tuple[str, ...]:
+    return ("--until", f"{until:%Y-%m-%d}", "--scale", str(scale))
 
 
 def _base(stage: Stage) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -197,6 +199,13 @@ class Stage:
             )
         finally:
             reader.close()
+
+    def run_together(self, *commands: Sequence[str]) -> None:
+        """Several `twins` commands, one a core at a time. Raises `TwinsError` if one fails, once all have ended."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            running = [pool.submit(self.run, *command) for command in commands]
+        for each in running:
+            each.result()
 
     def run(self, *arguments: str, on_line: Say = lambda line: None) -> None:
         """One `twins` command in a process of its own; `on_line` is told what it prints.

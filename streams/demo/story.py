@@ -58,7 +58,7 @@ class Plan:
     train_scale: float = 0.5
     decider: str = "evidence"
     segments: tuple[str, ...] = ()
-    language_scale: float = 0.3
+    language_scale: float = 0.2
 
     def __post_init__(self) -> None:
         if self.until <= self.train_until:
@@ -119,11 +119,19 @@ def _replay_past(
 
 
 def _train(stage: Stage, plan: Plan) -> None:
-    with stage.phase("evidence models trained on the past"):
-        until = f"{plan.train_until:%Y-%m-%d}"
-        stage.run("train", "evidence", "--until", until, "--scale", str(plan.train_scale))
+    until = f"{plan.train_until:%Y-%m-%d}"
+    evidence = ("train", "evidence", "--until", until, "--scale", str(plan.train_scale))
     if plan.decider == "vllm":
-        language.train(stage, plan.segments, plan.train_until, plan.language_scale)
+        of_language = (plan.train_until, plan.language_scale)
+        with stage.phase("evidence models and a language base trained on the past, side by side"):
+            stage.run_together(evidence, language.base_training(stage, *of_language))
+        with stage.phase(f"language adapters for {' and '.join(plan.segments)}, side by side"):
+            stage.run_together(
+                *(language.adapter_training(stage, segment, *of_language) for segment in plan.segments)
+            )
+    else:
+        with stage.phase("evidence models trained on the past"):
+            stage.run(*evidence)
     with stage.phase("the product index, and the processes that decide"):
         stage.wait_until_read(["indexer"])
         # Questions are asked from now on: those about the past would be answered from what was trained on.

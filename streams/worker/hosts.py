@@ -9,8 +9,7 @@ from streams.telemetry import Telemetry
 from streams.vllm_python import has_vllm
 from trainer.deciders.language.adapter_host import AdapterHost
 from trainer.deciders.language.host import ModelHost
-from trainer.deciders.language.served import BUCKETS, NO_BUCKETS
-from twin_store.prompts import Buckets, BucketsError
+from trainer.deciders.language.served import BUCKETS, CALIBRATION, ServedBase
 
 if TYPE_CHECKING:
     from trainer.deciders.vllm.settings import EngineSettings
@@ -47,19 +46,22 @@ def adapters_of(host: ModelHost) -> AdapterHost | None:
             return None
 
 
-def base_buckets(settings: Settings) -> Buckets:
-    """Those that the base was trained with, from its folder; none where it was not.
+def served_base(settings: Settings) -> ServedBase:
+    """What makes the base's answers hold, from its folder; nothing where it was not trained on decisions.
 
     Raises:
-        UsageError: the file there is none of buckets.
+        UsageError: a file there is not what its name says.
     """
-    path = settings.vllm_model / BUCKETS if settings.vllm_model is not None else None
-    if path is None or not path.is_file():
-        return NO_BUCKETS
+    folder = settings.vllm_model
+    if folder is None:
+        return ServedBase()
+    paths = {name: folder / name for name in (BUCKETS, CALIBRATION)}
     try:
-        return Buckets.from_json(path.read_bytes())
-    except BucketsError as error:
-        raise UsageError(f"{path}: {error}") from None
+        return ServedBase.of_files(
+            {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+        )
+    except ValueError as error:
+        raise UsageError(f"{folder}: {error}") from None
 
 
 def engine_settings(settings: Settings, member: str) -> "EngineSettings":

@@ -14,7 +14,7 @@ from streams.telemetry import Telemetry
 from streams.topics import QUERIES, STATE
 from streams.updater.names import LiveNames
 from streams.worker.handler import Worker
-from streams.worker.hosts import adapters_of, base_buckets, hosted
+from streams.worker.hosts import adapters_of, hosted, served_base
 from streams.worker.language import LanguageSide
 from streams.worker.metrics import WorkerMetrics
 from streams.worker.models import CurrentModel
@@ -122,14 +122,14 @@ def language_side(
 
     def deciders(to: Router) -> Callable[[LanguageModel], LanguageDecider]:
         def decider_of(model: LanguageModel) -> LanguageDecider:
-            made = LanguageDecider(host.name, host.version, model, scenes, to, buckets)
+            made = LanguageDecider(host.name, host.version, model, scenes, to, base)
             with products.lock:
                 rehearse(made)
             return made
 
         return decider_of
 
-    buckets = base_buckets(settings)
+    base = served_base(settings)
     pool = Pool(host, settings.worker_in_flight_max, settings.worker_linger_ms / 1000)
     shadow = None
     if isinstance(router, Routing):

@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from streams.telemetry import Telemetry
 from streams.worker import process as worker
 from tests.streams.running import eventually, running
 from tests.trainer.small_town import Town
+from tests.trainer.vllm.engine_slot import RunningEngine
 from tests.trainer.vllm.town import make_town_base, settle_town
 from trainer.base_model import BaseModel
 from trainer.deciders.vllm.settings import EngineSettings
@@ -55,9 +56,13 @@ class EngineTown:
 
 
 @contextmanager
-def working_town(broker: DevBroker, folder: Path) -> Iterator[EngineTown]:
-    """The town's receipts are folded, and a worker runs, whose engine has yet to start."""
-    base = make_town_base(folder / "town")
+def working_town(broker: DevBroker, folder: Path, first: RunningEngine | None) -> Iterator[EngineTown]:
+    """The town's receipts are folded, and a worker runs, whose engine has yet to start.
+
+    `first`, if there is one, is the engine that the worker gets at its first start: one that was started in the same
+    way, with the same settings. The next one the worker starts itself.
+    """
+    base = first.thread.engine.base if first is not None else make_town_base(folder / "town")
     settings = Settings(
         kafka_bootstrap=broker.bootstrap,
         topic_prefix="engine-town.",
@@ -68,7 +73,8 @@ def working_town(broker: DevBroker, folder: Path) -> Iterator[EngineTown]:
         decider="vllm",
         vllm_model=base.folder,
         vllm_rank_max=8,
-        vllm_adapters_in_memory=4,
+        vllm_adapters_in_batch=4,
+        vllm_adapters_in_memory=6,
         vllm_cache_mib=256,
         vllm_threads=1,  # others may be at work
         vllm_eager=True,
@@ -79,11 +85,15 @@ def working_town(broker: DevBroker, folder: Path) -> Iterator[EngineTown]:
     )
     last = settle_town(settings, Town(customers=CUSTOMERS, days=DAYS))
     town = EngineTown(settings, base, last, Telemetry("worker", settings), threading.Event())
-    start = EngineThread.start
+    start, at_hand = EngineThread.start, [first] if first is not None else []
 
     def start_when_it_may(wanted: EngineSettings) -> EngineThread:
         town.may_start.wait()
-        return start(wanted)
+        if not at_hand:
+            return start(wanted)
+        given = at_hand.pop()
+        assert given.settings == replace(wanted, adapter_copies=given.settings.adapter_copies)
+        return given.thread
 
     def run(stop: threading.Event) -> None:
         worker.run(settings, stop, "0", town.telemetry)

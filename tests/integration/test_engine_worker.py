@@ -17,6 +17,14 @@ from twin_store.messages import Prediction
 
 pytestmark = [pytest.mark.vllm, pytest.mark.broker, pytest.mark.timeout(1_800)]
 HITS = "vllm:prefix_cache_hits_total"
+COUNTED = (  # what somebody who looks after the worker wants to see, beside the hits
+    "vllm:prefix_cache_queries_total",
+    "vllm:time_to_first_token_seconds_count",
+    "twins_worker_batch_queries_count",
+    "twins_worker_queued",
+    "twins_worker_degraded_share",
+    "twins_worker_asked_total{segment=",
+)
 
 
 def kill_the_engine() -> None:
@@ -65,6 +73,8 @@ def test_the_engine_is_killed_and_no_query_is_lost_or_doubled(engine_town: Engin
         check(prediction)
     # vLLM's own counts are among the worker's: the beginnings of prompts were found again.
     assert sum(value for name, value in counts.items() if name.startswith(HITS)) > 0
+    assert [each for each in COUNTED if not any(name.startswith(each) for name in counts)] == []
+    assert 0 < counts["twins_worker_degraded_share"] < 1
 
 
 def check(prediction: Prediction) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer.base_model import BaseModel
 from trainer.calibration import Curve, Temperature
-from trainer.deciders.language.served import BUCKETS, OPTIONS, calibrated
+from trainer.deciders.language.served import BUCKETS
 from trainer.deciders.vllm.canaries import Canaries, Canary
 from trainer.deciders.vllm.tokens import ModelTokens
 from trainer.gate.scores import Scores
@@ -20,16 +20,16 @@ from trainer.gate.verdict import Guards, Verdict, judge
 from trainer.heads import ONE_IS_TRUE, Head
 from trainer.publish_adapter import peft_files
 from trainer.tasks.history import NotEnoughHistoryError, day_of
-from trainer.tasks.table import Table
 from trainer.tasks.workshop import Workshop
 from trainer.training.config import TrainingConfig
 from trainer.training.encoded import Encoded
 from trainer.training.examples import Example, examples_of
 from trainer.training.grpo import train_grpo
+from trainer.training.listening import Listener, calibrated_rows, calibration_of
 from trainer.training.material import Parts, by_drawing, gather
 from trainer.training.questions import Asked, Examiner
 from trainer.training.runs import RunError
-from trainer.training.scoring import answer_shares, p_yes
+from trainer.training.scoring import p_yes
 from trainer.training.sft import train_sft
 from twin_store.messages.decisions import QuestionKind
 from twin_store.prompts import Buckets, BucketsError
@@ -38,7 +38,6 @@ from twin_store.prompts.answers import NO, YES
 PAIRS_MIN = 300  # labelled pairs that an adapter needs (LBM)
 CANARIES = 4
 CANARIES_FROM = 400  # prompts that canaries are picked from
-LEAST = 1e-12
 CHAMPION = "evidence"
 
 
@@ -134,49 +133,6 @@ def base_buckets(folder: Path) -> Buckets:
         ) from None
     except BucketsError as error:
         raise RunError(f"{folder / BUCKETS}: {error}") from None
-
-
-class Listener:
-    """Hears what a model says to the cases of a history, before any calibration."""
-
-    def __init__(self, model: Any, examiner: Examiner, buckets: Buckets, tokens: ModelTokens) -> None:
-        self.tokens_max = int(model.config.max_position_embeddings)
-        self._model = model
-        self._examiner = examiner
-        self._buckets = buckets
-        self._tokens = tokens
-
-    def examples(self, asked: Asked) -> list[Example]:
-        """The prompts of cases with their truths."""
-        return list(examples_of(self._examiner, asked, self._buckets))
-
-    def raw(self, asked: Asked) -> np.ndarray:
-        """Probabilities by row of the table; of trips, which are asked both ways round, the mean."""
-        examples = self.examples(asked)
-        shares = answer_shares(self._model, Encoded.of(examples, self._tokens, self.tokens_max))
-        total, times = np.zeros(len(asked.table)), np.zeros(len(asked.table))
-        for each, share in zip(examples, shares, strict=True):
-            for place, row in enumerate(each.rows):
-                total[row] += share[place]
-                times[row] += 1
-        return np.asarray(total / np.maximum(times, 1))
-
-
-def calibration_of(table: Table, raw: np.ndarray) -> Curve | Temperature:
-    """From what a model says to probabilities that hold, by cases that it has not seen."""
-    said = np.clip(raw, LEAST, 1 - LEAST)
-    if table.kind in OPTIONS:
-        return Temperature.fit(np.log(said), table.labels, table.cases)
-    return Curve.fit(np.log(said) - np.log1p(-said), table.labels, table.weights)
-
-
-def calibrated_rows(fitted: Curve | Temperature, table: Table, raw: np.ndarray) -> np.ndarray:
-    """As serving calibrates, by row."""
-    said = [
-        calibrated({table.kind: fitted}, table.kind, part.tolist())
-        for part in np.split(raw, np.flatnonzero(np.diff(table.cases)) + 1)
-    ]
-    return np.array([p for case in said for p in case])
 
 
 def _judged(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from trainer.base_model import BaseModel
-from trainer.deciders.language.served import BUCKETS
+from trainer.calibration import Curve, Temperature
+from trainer.deciders.language.served import BUCKETS, CALIBRATION, calibration_to_json
 from trainer.deciders.vllm.tokens import ModelTokens
 from trainer.evaluation import summary
 from trainer.tasks.workshop import Workshop
@@ -18,6 +20,7 @@ from trainer.training.corpus import corpus, train_cpt
 from trainer.training.encoded import Encoded
 from trainer.training.examples import Example, examples_of
 from trainer.training.grpo import yes_truths
+from trainer.training.listening import Listener, calibration_of
 from trainer.training.material import Parts, by_drawing, gather, tables_of
 from trainer.training.questions import Examiner
 from trainer.training.runs import RUN
@@ -82,6 +85,8 @@ def make_decision_base(
     data = Encoded.of(_taught(examiner, parts, buckets, config, threads), tokens, length)
     say(f"{len(data):,} prompts to learn from, {data.lengths.mean():.0f} tokens each")
     trained = train_base(folder, data, config.base, run_folder, say)
+    listener = Listener(_model_in(folder), examiner, buckets, tokens)
+    (folder / CALIBRATION).write_bytes(calibration_to_json(_calibrations(listener, parts)))
     metrics = {
         kind: _measured(folder, Encoded.of(examples_of(examiner, part.last, buckets), tokens, length))
         for kind, part in parts.items()
@@ -99,11 +104,8 @@ def _read_first(
     run_folder: Path,
     say: Callable[[str], None],
 ) -> None:
-    from transformers import AutoModelForCausalLM
-
     texts = corpus(workshop.history, examiner.called, workshop.end, config.cpt.seed)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    train_cpt(model, folder, texts, config.cpt, run_folder / "cpt", say).save_pretrained(folder)
+    train_cpt(_model_in(folder), folder, texts, config.cpt, run_folder / "cpt", say).save_pretrained(folder)
 
 
 def _taught(
@@ -122,9 +124,20 @@ def _taught(
             yield from examples_of(examiner, replace(drawn, table=table), buckets, targets)
 
 
-def _measured(folder: Path, data: Encoded) -> dict[str, float | int]:
+def _calibrations(
+    listener: Listener, parts: Mapping[QuestionKind, Parts]
+) -> dict[QuestionKind, Curve | Temperature]:
+    """By kind, from cases later than those learnt from: of the shop floor, which come last, where there are some."""
+    latest = {kind: [*by_drawing(part.calibrate)][-1] for kind, part in parts.items() if len(part.calibrate)}
+    return {kind: calibration_of(asked.table, listener.raw(asked)) for kind, asked in latest.items()}
+
+
+def _model_in(folder: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
-    truths, said = yes_truths(data, answer_shares(model, data))
+    return AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+
+
+def _measured(folder: Path, data: Encoded) -> dict[str, float | int]:
+    truths, said = yes_truths(data, answer_shares(_model_in(folder), data))
     return summary(truths, said)

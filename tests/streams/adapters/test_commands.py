@@ -64,6 +64,17 @@ def test_what_is_released_is_listed_for_people(shop: Settings, hosted: Hosted, t
 
 
 @pytest.mark.broker
+@pytest.mark.usefixtures("twins")
+def test_a_segment_that_nobody_is_in_is_pointed_out(hosted: Hosted) -> None:
+    """It may be the name of a later version of the definitions, so it is released all the same."""
+    for segment, is_known in (("regulrs", False), ("regulars", True)):
+        release = ["adapters", "release", str(hosted.publish(segment, 0.9))]
+        done = CliRunner().invoke(cli.build(["adapters"]), release, catch_exceptions=False)
+        assert done.stdout.startswith(f"{segment}  release 1")
+        assert ("no twin is in a segment 'regulrs'" in done.stderr) is not is_known
+
+
+@pytest.mark.broker
 def test_any_version_of_the_registry_can_be_loaded(hosted: Hosted, twins: Twins) -> None:
     folder = hosted.publish("families", 0.9)
     assert twins("load", "families", folder.name)["champion"] == folder.name

@@ -30,7 +30,7 @@ KEYS = {
     "freshness_ms_p50", "freshness_ms_p99", "answer_ms_p50", "answer_ms_p99", "auc", "brier", "ece",
     "n_scored", "auc_7_days_stale", "auc_wrong_customer", "duplicates_injected", "poison_injected",
     "dead_lettered", "verify_divergent", "verify_total", "decider",
-    "answered_by", "by_decider", "by_adapter", "degraded", "same_questions",
+    "answered_by", "by_decider", "by_adapter", "degraded", "degraded_share", "same_questions",
 }  # fmt: skip
 NOON = 20_000 * 86_400
 GOOD: dict[str, Any] = {

@@ -6,6 +6,7 @@ The model is scripted: what is tested is the worker's part. `tests/trainer/vllm`
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections import Counter
@@ -16,14 +17,14 @@ import pytest
 
 from streams.adapters.routing import Routing, Trial
 from streams.broker import DevBroker
-from streams.kafka import read_to_end
+from streams.kafka import Publisher, read_to_end
 from streams.settings import Settings
 from streams.sources.complete_journey import CompleteJourney
 from streams.sources.record import Record
 from streams.sources.schedule import publish
 from streams.telemetry import Telemetry
 from streams.topic_admin import apply_topics
-from streams.topics import CATALOG, PROFILES, SHADOWS, TRANSACTIONS
+from streams.topics import CATALOG, PROFILES, QUERIES, SHADOWS, TRANSACTIONS
 from streams.updater import process as updater
 from streams.worker import process as worker
 from tests.streams.answers import Receipt, receipts_of
@@ -190,7 +191,11 @@ def test_an_adapter_answers_with_its_calibration(
 
     stranger = query("base", 300 * DAY, query_id="adapter-base", candidates=["a"])
     with working(folded, host, router) as telemetry:
-        publish_queries(folded, [*asked, stranger])
+        publish_queries(folded, asked)
+        with Publisher(folded) as publisher:
+            # A segment that does not exist, and is not the query's to say anyway.
+            misled = json.loads(stranger.to_wire()) | {"segment": "nobody-is-in-it"}
+            publisher.publish(QUERIES, b"base", json.dumps(misled).encode())
         found = wait_for_predictions(folded, [*(each.query_id for each in asked), "adapter-base"])
     for each in asked:
         prediction = found[each.query_id]

@@ -15,7 +15,7 @@ from trainer.deciders.base import Decision, DecisionInput, Refusal
 from trainer.deciders.language.decider import LIKELIHOODS, LanguageDecider
 from trainer.deciders.language.model import MalformedAnswer, ModelUnavailable, QuestionRejected
 from trainer.deciders.language.scenes import SceneMaker
-from trainer.deciders.language.served import NO_BUCKETS, Router, ServedAdapter
+from trainer.deciders.language.served import Router, ServedAdapter, ServedBase
 from twin_store.affinity import Affinity
 from twin_store.catalogue import Catalogue
 from twin_store.dna.profile import ProductNames
@@ -29,6 +29,7 @@ from twin_store.prompts.answers import GENERATED_MARK
 from twin_store.segments import load_definitions
 from twin_store.symbols import key_of, visit_name
 
+UNTRAINED = ServedBase()
 WEEKS = 30
 SKUS = ("milk", "bread", "wine")
 SYMBOLS = {key_of(text): text for text in (*SKUS, visit_name("store", "s1"))}
@@ -53,14 +54,14 @@ def host(model: ScriptedModel) -> Iterator[ScriptedHost]:
 
 
 def decider(
-    model: ScriptedModel, router: Router = lambda _segment, _customer: None, buckets: Buckets = NO_BUCKETS
+    model: ScriptedModel, router: Router = lambda _segment, _customer: None, base: ServedBase = UNTRAINED
 ) -> LanguageDecider:
     catalogue = Catalogue()
     catalogue.put(CatalogItem(sku=sku, updated_at="2024-01-01T00:00:00Z", name=sku.upper()) for sku in SKUS)
     products = Products(catalogue, Market())
     reader = EvidenceReader(products, Affinity.empty())
     scenes = SceneMaker(products, load_definitions(), lambda: reader, ProductNames.none)
-    return LanguageDecider("vllm", "base-1", model, scenes, router, buckets)
+    return LanguageDecider("vllm", "base-1", model, scenes, router, base)
 
 
 def question(twin: Twin, kind: QuestionKind, day: float = 7 * WEEKS, **subject: object) -> DecisionInput:
@@ -218,6 +219,22 @@ def test_an_adapter_answers_what_it_was_published_for(
     assert isinstance(answer(host, by, survey), Decision)
     refused = by.prepare(question(twin, "trip_choice", baskets=[["milk"], ["wine"]]))
     assert refused == Refusal("vllm/regulars/v1@v1 was not published for trip_choice questions")
+
+
+def test_a_base_that_was_trained_here_answers_what_it_learnt_and_is_calibrated(
+    twin: Twin, model: ScriptedModel, host: ScriptedHost
+) -> None:
+    buckets = Buckets({"item": {"item_days": (1.0, 7.0)}})
+    by = decider(model, base=ServedBase({"purchase": Curve(1.0, -1.0)}, buckets))
+    asked = question(twin, "purchase", candidates=["milk", "wine"])
+    decision = answer(host, by, asked)
+    odds = [p / (1 - p) for p in decision.raw_probabilities]
+    assert decision.probabilities == pytest.approx([o / (o + np.e) for o in odds])
+    assert "7 or more" in prompts_of(by, asked)[0].text
+    refused = by.prepare(question(twin, "trip_choice", baskets=[["milk"], ["wine"]]))
+    assert refused == Refusal("the base base-1 was not trained on trip_choice questions")
+    survey = question(twin, "survey", statement="Fair.", scale=["no", "yes"])
+    assert isinstance(answer(host, by, survey), Decision)
 
 
 def test_what_is_wrong_with_a_question_is_told(twin: Twin, model: ScriptedModel, host: ScriptedHost) -> None:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from streams.cli.main import build
 from streams.errors import UsageError
 from tests.trainer.training.conftest import Taught
-from trainer.deciders.language.served import ServedAdapter
+from trainer.deciders.language.served import BUCKETS, CALIBRATION, ServedAdapter, ServedBase
 from trainer.deciders.vllm.adapters import check_adapter
 from trainer.deciders.vllm.settings import ADAPTABLE
 from trainer.gate.verdict import Guards
@@ -51,6 +51,10 @@ def trained(
 def test_a_base_learns_more_than_chance_in_seconds(taught: Taught) -> None:
     assert taught.made.metrics["purchase"]["auc"] > 0.6
     assert taught.made.base.sha256
+    files = {name: (taught.folder / name).read_bytes() for name in (BUCKETS, CALIBRATION)}
+    served = ServedBase.of_files(files)
+    assert set(served.calibration) == {"purchase"}
+    assert served.buckets == taught.buckets
 
 
 def test_what_is_published_is_what_a_worker_takes(

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.vllm.engine_slot import EngineSlot, RunningEngine
 from tests.trainer.vllm.made_adapters import Made, random_adapter
 from tests.trainer.vllm.reference import Reference
 from tests.trainer.vllm.served import ADAPTER, KEY, Served, VllmServer
-from tests.trainer.vllm.shop_model import make_shop_base, prompts
+from tests.trainer.vllm.shop_model import prompts
+from tests.trainer.vllm.town import make_town_base
 from trainer.base_model import BaseModel
 from trainer.deciders.vllm.canaries import Canaries, Canary
 from trainer.deciders.vllm.settings import EngineSettings
@@ -24,8 +26,8 @@ CANARY_PROMPTS = 3
 
 @pytest.fixture(scope="session")
 def shop_base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
-    """A small base that can be run."""
-    return make_shop_base(tmp_path_factory.mktemp("bases") / "shop")
+    """A small base that can be run, the one of the town too."""
+    return make_town_base(tmp_path_factory.mktemp("bases") / "shop")
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +44,10 @@ def reference(shop_base: BaseModel, tokens: ModelTokens) -> Reference:
 
 @pytest.fixture(scope="session")
 def settings(shop_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> EngineSettings:
-    """Few places, so that adapters must make room for each other; one thread, since others may be at work."""
+    """Few places, so that adapters must make room for each other; one thread, since others may be at work.
+
+    As the worker of `engine_town` starts its engine: it goes on with this one.
+    """
     return EngineSettings(
         shop_base.folder,
         tmp_path_factory.mktemp("copies"),
@@ -52,7 +57,6 @@ def settings(shop_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> 
         eager=True,
         dtype="float32",
         in_flight_max=64,
-        tokens_max=1_024,
         cache_mib=256,
         threads=1,
     )
@@ -74,15 +78,19 @@ def served(
 
 
 @pytest.fixture(scope="session")
-def engine(settings: EngineSettings, request: pytest.FixtureRequest) -> Iterator[EngineThread]:
+def engine(
+    settings: EngineSettings, engine_slot: EngineSlot, request: pytest.FixtureRequest
+) -> Iterator[EngineThread]:
     """The one engine. The server, if a later test needs it, starts beside: both take a minute, mostly one core each."""
     if any("served" in getattr(item, "fixturenames", ()) for item in request.session.items):
         request.getfixturevalue("served")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch and vLLM warn of each other
         started = EngineThread.start(settings)
+        engine_slot.held = RunningEngine(started, settings)
         yield started
-        started.stop()
+        if engine_slot.take() is not None:
+            started.stop()
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_free_text_is_the_same_again_at_temperature_0(engine: EngineThread, toke
 
 
 def test_bad_prompts_and_names_are_named(engine: EngineThread, prompt: list[int]) -> None:
-    for bad in ([], [5] * 1_024, [10_000_000], [-1]):
+    for bad in ([], [5] * 4_096, [10_000_000], [-1]):
         with pytest.raises(PromptError):
             engine.run(engine.engine.p_yes(bad))
     with pytest.raises(UnknownAdapterError, match="there is no adapter nobody"):

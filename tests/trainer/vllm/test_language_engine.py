@@ -11,7 +11,7 @@ from tests.twin_store.prompts.scenes import SUBJECTS
 from trainer.deciders.base import Decision, DecisionInput
 from trainer.deciders.language.decider import LanguageDecider
 from trainer.deciders.language.scenes import SceneMaker
-from trainer.deciders.language.served import NO_BUCKETS
+from trainer.deciders.language.served import ServedBase
 from trainer.deciders.vllm.model import VllmModel
 from trainer.deciders.vllm.thread import EngineThread
 from trainer.deciders.vllm.tokens import ModelTokens
@@ -37,7 +37,7 @@ def decider(engine: EngineThread) -> LanguageDecider:
     reader = EvidenceReader(products, Affinity.empty())
     scenes = SceneMaker(products, load_definitions(), lambda: reader, ProductNames.none)
     model = VllmModel(engine.engine)
-    return LanguageDecider("vllm", "shop", model, scenes, lambda _segment, _customer: None, NO_BUCKETS)
+    return LanguageDecider("vllm", "shop", model, scenes, lambda _segment, _customer: None, ServedBase())
 
 
 def asked(kind: QuestionKind) -> DecisionInput:

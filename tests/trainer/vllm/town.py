@@ -19,6 +19,7 @@ from trainer.base_model import BaseModel
 from twin_store.messages import Query, Transaction
 from twin_store.messages.codec import epoch_seconds
 
+SEED = 16  # of weights whose answers are far apart
 FOLD_S = 600.0  # what folds is compiled first where this Python has not been here before
 GOLDEN_PROMPTS = Path(__file__).parent.parent.parent / "golden" / "prompts"
 TOPIC_OF = {"catalog": CATALOG, "transactions": TRANSACTIONS}
@@ -27,7 +28,7 @@ TOPIC_OF = {"catalog": CATALOG, "transactions": TRANSACTIONS}
 def make_town_base(folder: Path) -> BaseModel:
     """A small base with opinions whose tokenizer knows the words of prompts, so that these are not too long for it."""
     told = [line for path in sorted(GOLDEN_PROMPTS.glob("*.txt")) for line in path.read_text().splitlines()]
-    return make_shop_base(folder, more_lines=told * 20)
+    return make_shop_base(folder, SEED, told * 20)
 
 
 def settle_town(settings: Settings, town: Town) -> dict[str, int]:

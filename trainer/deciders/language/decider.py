@@ -11,7 +11,7 @@ from trainer.deciders.language.model import LanguageModel, MalformedAnswer, Ques
 from trainer.deciders.language.options import groups_of, on_one_scale
 from trainer.deciders.language.readout import YesNo
 from trainer.deciders.language.scenes import SceneMaker
-from trainer.deciders.language.served import Router, ServedAdapter, calibrated
+from trainer.deciders.language.served import Router, ServedAdapter, ServedBase, calibrated
 from twin_store.evidence import Question, UnanswerableQuestion, named
 from twin_store.messages.decisions import QuestionKind, Subject
 from twin_store.prompts import Buckets, Prompt, PromptTooLong, Scene, prompt_hash, render, written_answer
@@ -72,16 +72,16 @@ class LanguageDecider:
         model: LanguageModel,
         scenes: SceneMaker,
         router: Router,
-        buckets: Buckets,
+        base: ServedBase,
     ) -> None:
-        """`version` and `buckets` are those of the base, for segments to which `router` gives no adapter."""
+        """`version` is that of the base; it and `base` are for segments to which `router` gives no adapter."""
         self.name = name
         self.version = version
         self.malformed = 0
         self._model = model
         self._scenes = scenes
         self._router = router
-        self._buckets = buckets
+        self._base = base
 
     async def answer(self, asked: DecisionInput, priority: int) -> Decision | Refusal:
         """Answer one question.
@@ -104,7 +104,9 @@ class LanguageDecider:
             served = self._router(segment, asked.customer_id)
             if served is not None and not served.may_answer(kind):
                 return Refusal(f"{served.label} was not published for {kind} questions")
-            groups, prompts = self._rendered(scene, self._buckets if served is None else served.buckets)
+            if served is None and not self._base.may_answer(kind):
+                return Refusal(f"the base {self.version} was not trained on {kind} questions")
+            groups, prompts = self._rendered(scene, (served or self._base).buckets)
         except UnanswerableQuestion as error:
             return Refusal(str(error))
         except PromptTooLong as error:
@@ -116,7 +118,7 @@ class LanguageDecider:
         """Put the prompts to the model, all at once. Raises as `answer`; cancelling takes them back."""
         said = await self._said(prepared, priority)
         served, kind = prepared.served, prepared.question.kind
-        probabilities = said.raw if served is None else calibrated(served.calibration, kind, said.raw)
+        probabilities = calibrated((served or self._base).calibration, kind, said.raw)
         told = Told(
             version=self.version if served is None else served.version,
             segment=prepared.segment,

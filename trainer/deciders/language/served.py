@@ -1,7 +1,8 @@
-"""Who answers for a segment: an adapter by the name that the model knows it by, and what makes its answers hold.
+"""Who answers for a segment: an adapter by the name that the model knows it by, or the base; and what makes that hold.
 
 What an adapter says is calibrated with what was fitted on its own answers, and it is shown numbers in the buckets that
-it was trained with. Both are files of its version, so a swap never mixes those of two versions.
+it was trained with. Both are files of its version, so a swap never mixes those of two versions. A base that was trained
+on decisions has the same files in its folder.
 """
 
 import json
@@ -15,13 +16,36 @@ from trainer.calibration import Curve, Temperature
 from twin_store.messages.decisions import QuestionKind
 from twin_store.prompts import Buckets, BucketsError
 
-CALIBRATION, BUCKETS = "calibration.json", "buckets.json"  # in the adapter's folder, listed in its manifest
+# In the adapter's folder, listed in its manifest, or in the base's.
+CALIBRATION, BUCKETS = "calibration.json", "buckets.json"
 FORMAT = 1
 OPTIONS: tuple[QuestionKind, ...] = ("basket_completion", "trip_choice", "survey")  # one of them is true
 IN_WORDS: tuple[QuestionKind, ...] = ("survey", "review")  # no numbers answer these
 NO_BUCKETS = Buckets({})  # only numbers that are yes or no are told
 _LEAST = 1e-12  # of a probability that becomes a score: a model may be so sure that the other side underflows
 _TYPES: dict[str, type[Curve] | type[Temperature]] = {"curve": Curve, "temperature": Temperature}
+
+
+@dataclass(frozen=True)
+class ServedBase:
+    """The base, which segments without an adapter are answered by.
+
+    Attributes:
+        calibration: by kind; empty for a model that was not trained on decisions here, which is told as it says.
+        buckets: those of its training data.
+    """
+
+    calibration: Mapping[QuestionKind, Curve | Temperature] = field(default_factory=dict)
+    buckets: Buckets = NO_BUCKETS
+
+    @classmethod
+    def of_files(cls, files: Mapping[str, bytes]) -> Self:
+        """With what these files of its folder say. Raises `ValueError` as `ServedAdapter.of_files`."""
+        return cls(*_read(files))
+
+    def may_answer(self, kind: QuestionKind) -> bool:
+        """Whether it was trained on this kind of question; one that was trained on none here may be good at any."""
+        return not self.calibration or kind in self.calibration or kind in IN_WORDS
 
 
 @dataclass(frozen=True)
@@ -57,12 +81,7 @@ class ServedAdapter:
         Raises:
             ValueError: one of them is not what its name says.
         """
-        calibration = calibration_from_json(files[CALIBRATION]) if CALIBRATION in files else {}
-        try:
-            buckets = Buckets.from_json(files[BUCKETS]) if BUCKETS in files else NO_BUCKETS
-        except BucketsError as error:
-            raise ValueError(f"{BUCKETS}: {error}") from None
-        return cls(segment, name, version, calibration, buckets, kinds)
+        return cls(segment, name, version, *_read(files), kinds)
 
     def may_answer(self, kind: QuestionKind) -> bool:
         """Whether it was published for this kind of question."""
@@ -75,7 +94,7 @@ class ServedAdapter:
 
 
 Router = Callable[[str, str], ServedAdapter | None]
-"""Who answers a customer of a segment: (segment, customer_id); None is the base, uncalibrated."""
+"""Who answers a customer of a segment: (segment, customer_id); None is the base."""
 
 
 def calibrated(
@@ -113,6 +132,14 @@ def calibration_from_json(content: bytes) -> dict[QuestionKind, Curve | Temperat
         return dict(_fitted(kind, said) for kind, said in read["kinds"].items())
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{CALIBRATION}: {type(error).__name__}: {error}") from None
+
+
+def _read(files: Mapping[str, bytes]) -> tuple[dict[QuestionKind, Curve | Temperature], Buckets]:
+    calibration = calibration_from_json(files[CALIBRATION]) if CALIBRATION in files else {}
+    try:
+        return calibration, Buckets.from_json(files[BUCKETS]) if BUCKETS in files else NO_BUCKETS
+    except BucketsError as error:
+        raise ValueError(f"{BUCKETS}: {error}") from None
 
 
 def _fitted(kind: str, said: Mapping[str, dict[str, object]]) -> tuple[QuestionKind, Curve | Temperature]:
