@@ -171,8 +171,8 @@ class Prediction(Message):
     the answers asked for, together), the `likelihood` that it wrote of a voucher, and the `text` of a review, which
     begins with a mark that a model wrote it.
 
-    Version 1.3 added `intervals`, one a probability where the decider gives any, and `abstains`: why it would rather not
-    have answered, since too little is known of the customer. It says its probabilities all the same.
+    Version 1.3 added `intervals`, one a probability where the decider gives any, and `abstains`: why it would rather
+    not have answered, since too little is known of the customer. It says its probabilities all the same.
     """
 
     event_type: ClassVar[str] = "twins.prediction"
