@@ -44,9 +44,11 @@ def _title(answer: Answer) -> Text:
 
 def _options(answer: Answer) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    for option, probability in zip(answer.options, answer.probabilities, strict=True):
+    intervals = [f"{low:.1%} to {high:.1%}" for low, high in answer.intervals]
+    for place, (option, probability) in enumerate(zip(answer.options, answer.probabilities, strict=True)):
         bar = Text("█" * round(BAR_WIDTH * probability) or "▏", style="green")
-        table.add_row(f"{probability:6.1%}", bar, option, answer.names.get(option, ""))
+        interval = Text(intervals[place] if intervals else "", style="dim")
+        table.add_row(f"{probability:6.1%}", interval, bar, option, answer.names.get(option, ""))
     return table
 
 
@@ -59,6 +61,8 @@ def _said_by(answer: Answer) -> Text:
     )
     if answer.told is not None:
         said.append(f"\n{_told(answer.told)}")
+    if answer.abstains is not None:
+        said.append(f"\nIt would rather not answer: {answer.abstains}.", style="yellow")
     if answer.degraded is not None:
         said.append(f"\nLess than it could be: {answer.degraded}.", style="yellow")
     if answer.foresees:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -64,6 +64,8 @@ class Answer:
         names: what the products of the question are called, by sku.
         told: what a language model's answer has besides, see `trainer.deciders.base.Told`.
         degraded: why it is less than it could be, such as that another decider was asked and did not answer.
+        intervals: 95 % of each probability, (low, high); empty where the version gives none.
+        abstains: why the decider would rather not answer, though it does: too little is known of her.
     """
 
     customer_id: str
@@ -83,6 +85,8 @@ class Answer:
     names: dict[str, str]
     told: dict[str, Any] | None = None
     degraded: str | None = None
+    intervals: list[tuple[float, float]] = field(default_factory=list)
+    abstains: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For `--json` and the console."""
@@ -220,6 +224,8 @@ def _decide(asked: Asked, known: _Known, answerer: Answerer) -> Answer:
         names=_names(asked, known.products.catalogue),
         told=None if decision.told is None else asdict(decision.told),
         degraded=decision.degraded,
+        intervals=[(round(low, 6), round(high, 6)) for low, high in decision.intervals],
+        abstains=decision.abstains,
     )
 
 

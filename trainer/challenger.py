@@ -198,6 +198,6 @@ def _asked(workshop: Workshop, head: Head, affinity: Affinity, cases: list[Case]
     ordered = sorted(cases, key=lambda case: case.as_of)
     reader = EvidenceReader(workshop.products, affinity)
     table: Table = build_table(ordered, workshop.replay, lambda _second: reader)
-    probabilities = head.probabilities(head.scores(table.evidence), table.cases)
+    probabilities = head.probabilities(head.scores(table.evidence), table.cases, table.segments)
     groups = np.repeat([case.customer_id for case in ordered], [len(case.labels) for case in ordered])
     return Judged(table.labels, probabilities, groups, table.weights)

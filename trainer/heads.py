@@ -17,9 +17,11 @@ from trainer.calibration import Curve, Temperature
 from trainer.certainty import Certainty
 from trainer.evaluation import log_loss
 from trainer.logistic import Logistic
+from trainer.segment_calibration import SegmentLines
 from trainer.tasks.table import Table
 from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.messages.decisions import QuestionKind
+from twin_store.segments import load_definitions
 
 ONE_IS_TRUE: tuple[QuestionKind, ...] = ("basket_completion", "trip_choice")
 MIXES = (0.0, 0.5, 1.0)  # share of the booster in the score
@@ -35,6 +37,7 @@ class Head:
         calibration: of the mixed score.
         logistic_calibration: of the logistic model's score alone.
         certainty: how many answers each probability rests on; None in versions from before there was one.
+        by_segment: what the segments of customers have of their own on top of `calibration`; None where none has.
     """
 
     kind: QuestionKind
@@ -44,6 +47,7 @@ class Head:
     calibration: Curve | Temperature
     logistic_calibration: Curve | Temperature
     certainty: Certainty | None = None
+    by_segment: SegmentLines | None = None
 
     @classmethod
     def fit(cls, rows: Table, later: Table, seed: int, threads: int = 1) -> Self:
@@ -62,7 +66,9 @@ class Head:
         calibration = _calibrate(_mixed(logistic, boosted, mix), later)
         alone = _calibrate(logistic, later)
         head = cls(rows.kind, models[0], models[1] if mix > 0 else None, mix, calibration, alone)
-        said = head.probabilities(_mixed(logistic, boosted, mix), later.cases)
+        scores = _mixed(logistic, boosted, mix)
+        head = replace(head, by_segment=_lines_of_segments(head.probabilities(scores, later.cases), later))
+        said = head.probabilities(scores, later.cases, later.segments)
         return replace(head, certainty=Certainty.fit(said, later.weights, later.column("trips")))
 
     def refitted(self, rows: Table, seed: int, threads: int = 1) -> Self:
@@ -74,7 +80,7 @@ class Head:
 
     def logistic_alone(self) -> Self:
         """The head that answers where LightGBM is missing."""
-        return replace(self, boosted=None, mix=0.0, calibration=self.logistic_calibration)
+        return replace(self, boosted=None, mix=0.0, calibration=self.logistic_calibration, by_segment=None)
 
     @property
     def degraded(self) -> str | None:
@@ -88,12 +94,23 @@ class Head:
         boosted = self.boosted.scores(evidence)
         return boosted if self.mix == 1 else _mixed(self.logistic.scores(evidence), boosted, self.mix)
 
-    def probabilities(self, scores: np.ndarray, cases: np.ndarray) -> np.ndarray:
-        """Calibrated [n]; rows of one case stand together."""
-        calibration = self.logistic_calibration if self.degraded else self.calibration
+    def probabilities(
+        self, scores: np.ndarray, cases: np.ndarray, segments: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Calibrated [n]; rows of one case stand together.
+
+        `segments` are the names of the customers' [n]. Without them, as where a segment has nothing of its own, the
+        calibration of the kind is all.
+        """
+        is_degraded = self.degraded is not None
+        calibration = self.logistic_calibration if is_degraded else self.calibration
         if isinstance(calibration, Temperature):
-            return calibration.apply(scores, cases)
-        return calibration.apply(scores)
+            found = calibration.apply(scores, cases)
+        else:
+            found = calibration.apply(scores)
+        if self.by_segment is None or segments is None or is_degraded:
+            return found
+        return self.by_segment.apply(found, cases, segments, self.kind in ONE_IS_TRUE)
 
     def intervals(self, probabilities: np.ndarray, evidence: np.ndarray) -> list[tuple[float, float]]:
         """A 95 % interval of each probability (`trainer.certainty`); none where the version has no certainty."""
@@ -112,6 +129,7 @@ class Head:
             "calibration": self.calibration.to_json(),
             "logistic_calibration": self.logistic_calibration.to_json(),
             "certainty": None if self.certainty is None else self.certainty.to_json(),
+            "by_segment": None if self.by_segment is None else self.by_segment.to_json(),
         }
         files = {f"{name}.json": json.dumps(described).encode()}
         if self.boosted is not None:
@@ -132,6 +150,7 @@ class Head:
             calibrate(described["calibration"]),
             calibrate(described["logistic_calibration"]),
             None if not described.get("certainty") else Certainty.from_json(described["certainty"]),
+            None if not described.get("by_segment") else SegmentLines.from_json(described["by_segment"]),
         )
 
 
@@ -159,6 +178,22 @@ def _calibrate(scores: np.ndarray, later: Table) -> Curve | Temperature:
     if later.kind in ONE_IS_TRUE:
         return Temperature.fit(scores, later.labels, later.cases)
     return Curve.fit(scores, later.labels, later.weights)
+
+
+def _lines_of_segments(probabilities: np.ndarray, later: Table) -> SegmentLines | None:
+    """What the segments get of their own; None where nobody looked for segments, or none gains by it."""
+    if later.segments is None:
+        return None
+    found = SegmentLines.fit(
+        load_definitions().name,
+        probabilities,
+        later.labels,
+        later.weights,
+        later.cases,
+        later.segments,
+        later.kind in ONE_IS_TRUE,
+    )
+    return found if found.lines else None
 
 
 def _mixed(logistic: np.ndarray, boosted: np.ndarray | None, mix: float) -> np.ndarray:

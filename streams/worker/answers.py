@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from trainer.deciders.base import Decider, Decision, Told
 from twin_store.messages import Prediction, Query, SourceOffset
+from twin_store.messages.decisions import Interval
 from twin_store.messages.wire import struct_for
 
 NOBODY = "none"
-_Prediction, _Offset = struct_for(Prediction), struct_for(SourceOffset)
+_Prediction, _Offset, _Interval = struct_for(Prediction), struct_for(SourceOffset), struct_for(Interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ def answered(
         evidence=_finite(decision.evidence),
         twin_hash=twin_hash,
         degraded_reason=degraded,
+        intervals=tuple([_Interval(low=low, high=high) for low, high in decision.intervals]),
+        abstains=decision.abstains,
         **told,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from streams.settings import Settings
 from trainer.calibration import Curve, Temperature
+from trainer.certainty import BINS, Certainty
 from trainer.fitted import DECIDER, FLOOR, Fitted
 from trainer.heads import ONE_IS_TRUE, Head
 from trainer.logistic import Logistic
@@ -16,6 +17,8 @@ from twin_store.affinity import Affinity
 from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.messages.decisions import QuestionKind
 
+# As after thirty answers about customers that are little known and three hundred about others, of each sort.
+CERTAINTY = Certainty(tuple((np.arange(1, BINS) / BINS).tolist()), ((30.0,) * BINS, (300.0,) * BINS))
 TELLING = ("item_share", "item_days", "known_share", "voucher_days", "trips")
 
 
@@ -35,4 +38,4 @@ def _head(kind: QuestionKind, bias: float) -> Head:
     coefficients = np.array([*weights, *(0.0 for _ in names), bias])
     logistic = Logistic(np.zeros(len(names)), np.ones(len(names)), coefficients)
     calibration = Temperature(1.0) if kind in ONE_IS_TRUE else Curve(slope=1.0, offset=0.0)
-    return Head(kind, logistic, None, 0.0, calibration, calibration)
+    return Head(kind, logistic, None, 0.0, calibration, calibration, CERTAINTY)

@@ -168,6 +168,20 @@ def test_what_cannot_be_answered_says_why(shop: Settings, asked: Asked, complain
         ask(shop, asked)
 
 
+def test_an_answer_says_how_sure_it_is_and_when_it_would_rather_not_speak(shop: Settings) -> None:
+    early, now = ask(shop, Asked("c1", skus=["milk"], at=second(8))), ask(shop, Asked("c1", skus=["milk"]))
+    for answer in (early, now):
+        ((low, high),) = answer.intervals
+        assert low <= answer.probabilities[0] <= high
+    assert early.abstains == "thin evidence: 2 shopping days in the last 53 weeks, fewer than 3"
+    assert now.abstains is None
+    shown = Console(width=200, file=io.StringIO(), force_terminal=False)
+    shown.print(answer_view(early))
+    text = shown.file.getvalue()  # type: ignore[attr-defined]
+    assert f"It would rather not answer: {early.abstains}." in text
+    assert f"{early.intervals[0][0]:.1%} to {early.intervals[0][1]:.1%}" in text
+
+
 def test_without_a_model_it_is_said_how_to_get_one(shop: Settings, tmp_path: object) -> None:
     with pytest.raises(UsageError, match="twins train evidence"):
         ask(shop.model_copy(update={"models_url": str(tmp_path)}), Asked("c1", skus=["milk"]))

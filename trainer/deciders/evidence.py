@@ -15,11 +15,11 @@ from twin_store.evidence import (
     EVIDENCE_NAMES,
     EvidenceReader,
     Products,
-    Question,
     UnanswerableQuestion,
     named,
 )
 from twin_store.messages.decisions import QuestionKind
+from twin_store.segments import load_definitions, segment_of
 
 # In the refusal of a kind that the history a version was trained on had too few cases of.
 NO_HEAD = "has no model of"
@@ -29,9 +29,15 @@ class EvidenceDecider:
     """See `Decider`. One version over the products that are handed in, which may change as it goes."""
 
     def __init__(self, version: str, fitted: Fitted, products: Products) -> None:
+        """Raises `SegmentDefinitionError` if it was calibrated for segments that are not known here."""
         self._version = version
         self._fitted = fitted
         self._reader = EvidenceReader(products, fitted.affinity)
+        for head in fitted.heads.values():
+            if head.by_segment is not None:
+                load_definitions(
+                    head.by_segment.definitions
+                )  # a version of segments that is not here is told now
 
     @classmethod
     def load(
@@ -91,35 +97,48 @@ class EvidenceDecider:
         self, head: Head, inputs: list[tuple[int, DecisionInput]], answers: dict[int, Decision | Refusal]
     ) -> None:
         rows: list[np.ndarray] = []
-        kept: list[tuple[int, Question]] = []
+        kept: list[tuple[int, DecisionInput]] = []
         for place, each in inputs:
             try:
                 rows.append(self._reader.read(each.question, each.twin))
             except UnanswerableQuestion as error:
                 answers[place] = Refusal(str(error))
             else:
-                kept.append((place, each.question))
+                kept.append((place, each))
         if not kept:
             return
         counts = [len(row) for row in rows]
-        numbers = np.concatenate(rows)
-        scores = head.scores(numbers)
-        found = head.probabilities(scores, np.repeat(np.arange(len(kept)), counts))
-        probabilities, intervals = found.tolist(), head.intervals(found, numbers)
+        together = np.concatenate(rows)
+        scores = head.scores(together)
+        segments = _segments(head, [each for _, each in kept])
+        found = head.probabilities(
+            scores,
+            np.repeat(np.arange(len(kept)), counts),
+            None if segments is None else np.repeat(segments, counts),
+        )
+        probabilities, intervals = found.tolist(), head.intervals(found, together)
         raw = sigmoid(scores).tolist()
         trips = EVIDENCE_NAMES[head.kind].index("trips")
         start = 0
-        for (place, question), row in zip(kept, rows, strict=True):
+        for (place, each), row in zip(kept, rows, strict=True):
             end = start + len(row)
             said = probabilities[start:end]
-            evidence = [named(head.kind, each) for each in row]
+            evidence = [named(head.kind, numbers) for numbers in row]
             answers[place] = Decision(
                 said,
                 raw[start:end],
-                choice_of(question, said),
+                choice_of(each.question, said),
                 evidence,
                 head.degraded,
                 intervals=intervals[start:end],
                 abstains=why_abstain(float(row[0, trips])),
             )
             start = end
+
+
+def _segments(head: Head, inputs: Sequence[DecisionInput]) -> np.ndarray | None:
+    """The segment of each twin as of its question, by name; None where the head does not ask for them."""
+    if head.by_segment is None:
+        return None
+    definitions = load_definitions(head.by_segment.definitions)
+    return np.array([segment_of(each.twin, each.question.as_of, definitions) for each in inputs])

@@ -1,14 +1,12 @@
-"""Purchases in parts: by how often the customer shops, and by the segment that her twin is in."""
+"""A family in parts: by how often the customer shops, and by the segment that her twin is in."""
 
 from typing import Any
 
 import numpy as np
 
 from trainer.evaluation import auc, brier, ece
-from trainer.fidelity.known import Known
 from trainer.fidelity.sheets import Sheet
 from twin_store.evidence import EVIDENCE_NAMES
-from twin_store.segments import load_definitions, segment_of
 
 ROWS_MIN = 200  # of a part, below which its measures are noise
 
@@ -27,15 +25,18 @@ def by_activity(sheet: Sheet, p: np.ndarray) -> list[dict[str, Any]]:
     return found
 
 
-def by_segment(known: Known, sheet: Sheet, p: np.ndarray) -> list[dict[str, Any]]:
-    """By the segment of the twin as of each case; parts with few rows are left out."""
-    definitions = load_definitions()
-    names = [""] * len(sheet.asked)
-    for i, twin in known.replay.twins(sheet.asked):
-        as_of = sheet.asked[i].as_of
-        names[i] = segment_of(twin, as_of, definitions, known.products_at(as_of).catalogue)
-    of_rows = np.array(names)[sheet.cases]
-    return [part for name in sorted(set(names)) for part in _measured(name, sheet, p, of_rows == name)]
+def by_segment(sheet: Sheet, p: np.ndarray, of_kind: np.ndarray) -> list[dict[str, Any]]:
+    """By the segment of the twin as of each case; parts with few rows are left out.
+
+    `of_kind` is what the calibration of the kind alone says [n]: its error stands beside, as `ece_of_kind`.
+    """
+    found = []
+    for name in np.unique(sheet.segments).tolist():
+        rows = sheet.segments == name
+        for part in _measured(name, sheet, p, rows):
+            alone = ece(sheet.labels[rows], of_kind[rows], sheet.weights[rows])
+            found.append(part | {"ece_of_kind": alone})
+    return found
 
 
 def _measured(name: str, sheet: Sheet, p: np.ndarray, rows: np.ndarray) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from trainer.fidelity.baselines.baskets import Baskets
 from trainer.fidelity.baselines.bought_before import BoughtBefore
 from trainer.fidelity.baselines.columns import PlainScorer, fit_lightgbm, is_plain
 from trainer.fidelity.baselines.demographics import Demographics, DemographicScorer
-from trainer.fidelity.baselines.item_sheets import ItemBaseline
+from trainer.fidelity.baselines.item_sheets import AskedRows, ItemBaseline
 from trainer.fidelity.baselines.popularity import Popularity
 from trainer.fidelity.baselines.published import tifu_knn_recall
 from trainer.fidelity.baselines.tifu_knn import TifuKnn
@@ -65,12 +65,19 @@ class EvidenceScorer:
 
     def probabilities(self, sheet: Sheet) -> np.ndarray | None:
         """See `SheetScorer`."""
+        return self._said(sheet, sheet.segments)
+
+    def of_kind(self, sheet: Sheet) -> np.ndarray | None:
+        """The same without what segments have of their own."""
+        return self._said(sheet, None)
+
+    def _said(self, sheet: Sheet, segments: np.ndarray | None) -> np.ndarray | None:
         head = self._fitted.head(sheet.kind, sheet.drawn == MATCHED)
         if head is None:
             return None
         if self._logistic_alone:
             head = head.logistic_alone()
-        return head.probabilities(head.scores(sheet.evidence), sheet.cases)
+        return head.probabilities(head.scores(sheet.evidence), sheet.cases, segments)
 
 
 def run(lake: Lake, settings: Settings, cases_file: Path, say: Say = lambda line: None) -> dict[str, Any]:
@@ -117,7 +124,7 @@ def run(lake: Lake, settings: Settings, cases_file: Path, say: Say = lambda line
     said = evidence.probabilities(purchases)
     if said is not None:
         report["activity"] = by_activity(purchases, said)
-        report["segments"] = by_segment(known, purchases, said)
+    report["segments"] = _by_segment(sheets, evidence)
     if "staleness" in settings.parts:
         report["staleness"] = stale_curve(known, purchases, fitted.affinity, evidence, settings.seed, say)
     if "ladder" in settings.parts:
@@ -151,13 +158,9 @@ def freeze_cases(lake: Lake, settings: Settings, say: Say) -> str:
 
 def _item_baselines(baskets: Baskets, taught: Taught, settings: Settings, say: Say) -> list[ItemBaseline]:
     split = int(settings.split.timestamp()) - 1
-    teaching = {
-        family: sheet_of_taught(family, *taught[kind, drawn], CALIBRATED_ON)
-        for family, kind, drawn in _TEACHES
-        if (kind, drawn) in taught
-    }
+    teaching = [sheet_of_taught(*each, CALIBRATED_ON) for each in taught.values()]
     found = []
-    popularity = Popularity(baskets)
+    rows, popularity = AskedRows(baskets), Popularity(baskets)
     for scorer in (
         popularity,
         BoughtBefore(baskets),
@@ -166,21 +169,9 @@ def _item_baselines(baskets: Baskets, taught: Taught, settings: Settings, say: S
         TifuKnn(baskets, split),
         UpCf(baskets, split),
     ):
-        found.append(ItemBaseline(scorer, baskets, teaching))
+        found.append(ItemBaseline(scorer, rows, teaching))
         say(f"{scorer.name}: ready")
     return found
-
-
-_TEACHES: tuple[tuple[str, Any, str], ...] = (
-    ("purchase", "purchase", "matched"),
-    ("purchase_section", "purchase", "matched"),
-    ("purchase_cross", "purchase", "matched"),
-    ("purchase_floor", "purchase", "floor"),
-    ("basket_completion", "basket_completion", "matched"),
-    ("promotion_response", "promotion_response", "matched"),
-    ("trip_choice", "trip_choice", "matched"),
-    ("voucher_redemption", "voucher_redemption", "floor"),
-)
 
 
 def _fitted_baselines(lake: Lake, history: History, taught: Taught, say: Say) -> list[SheetScorer]:
@@ -233,6 +224,16 @@ def _measure_family(
         name: each.as_json() | {"ahead": list(middle(ours.draws - each.draws))}
         for name, each in measured.items()
     }
+
+
+def _by_segment(sheets: dict[str, Sheet], evidence: EvidenceScorer) -> dict[str, list[dict[str, Any]]]:
+    """By family its parts by segment; a next basket is a ranking, and says nothing that could be calibrated."""
+    found = {}
+    for family, sheet in sheets.items():
+        p, of_kind = evidence.probabilities(sheet), evidence.of_kind(sheet)
+        if family != NEXT_BASKET and p is not None and of_kind is not None:
+            found[family] = by_segment(sheet, p, of_kind)
+    return found
 
 
 def rank(sheet: Sheet, p: np.ndarray | None) -> list[list[str]] | None:

@@ -15,6 +15,7 @@ from trainer.tasks.table import Table
 from twin_store.affinity import Affinity
 from twin_store.evidence import EVIDENCE_NAMES, EvidenceReader
 from twin_store.messages.decisions import QuestionKind
+from twin_store.segments import load_definitions, segment_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class Sheet:
         evidence: float32 [n, F] as `EVIDENCE_NAMES[kind]`.
         labels, weights, cases, customers: [n]; `cases` numbers `asked`.
         regular: [n] whether she had bought the candidate in the last 53 weeks.
+        segments: [n] the segment of the twin that answers, as of the case.
     """
 
     family: str
@@ -40,6 +42,7 @@ class Sheet:
     cases: np.ndarray
     customers: np.ndarray
     regular: np.ndarray
+    segments: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,11 +69,14 @@ def fill_sheet(
         asked if customers is None else [_of(case, who) for case, who in zip(asked, customers, strict=True)]
     )
     ranker = Ranker(known)
+    definitions = load_definitions()
+    segments = [""] * len(asked)
     rows: dict[int, np.ndarray] = {}
     readers: dict[int, EvidenceReader] = {}
     for done, (i, twin) in enumerate(known.replay.twins(swapped, stale_days), start=1):
         if family == NEXT_BASKET:
             asked[i] = ranker.question(frozen[i].asked, asked[i], twin)
+        segments[i] = segment_of(twin, asked[i].as_of, definitions)
         catalogue = known.catalogue_at(asked[i].as_of)
         if catalogue not in readers:
             readers[catalogue] = EvidenceReader(known.products_at(asked[i].as_of), affinity)
@@ -80,17 +86,17 @@ def fill_sheet(
             rows[i] = np.zeros((0, len(EVIDENCE_NAMES["purchase"])), dtype=np.float32)
         if done % 5_000 == 0:
             progress(done)
-    return _sheet(family, asked, list(frozen), [rows[i] for i in range(len(asked))])
+    return _sheet(family, asked, list(frozen), [rows[i] for i in range(len(asked))], segments)
 
 
-def sheet_of_taught(family: str, cases: Sequence[Case], table: Table, rows_max: int) -> Sheet:
+def sheet_of_taught(cases: Sequence[Case], table: Table, rows_max: int) -> Sheet:
     """The newest of the cases that a head is fitted on, as a sheet without frozen cases."""
     counts = np.array([len(case.labels) for case in cases])
     first = int(np.searchsorted(np.cumsum(counts[::-1]), rows_max)) + 1
     kept = list(cases[-first:])
     rows = int(counts[-first:].sum())
     return Sheet(
-        family,
+        table.kind,
         table.kind,
         MATCHED if kept[0].matched else FLOOR,
         kept,
@@ -101,10 +107,13 @@ def sheet_of_taught(family: str, cases: Sequence[Case], table: Table, rows_max: 
         np.repeat(np.arange(len(kept)), counts[-first:]),
         np.repeat(np.array([case.customer_id for case in kept]), counts[-first:]),
         np.zeros(rows, dtype=bool),
+        np.full(rows, "") if table.segments is None else table.segments[-rows:],
     )
 
 
-def _sheet(family: str, asked: list[Case], frozen: list[FrozenCase], rows: list[np.ndarray]) -> Sheet:
+def _sheet(
+    family: str, asked: list[Case], frozen: list[FrozenCase], rows: list[np.ndarray], segments: list[str]
+) -> Sheet:
     kind = asked[0].kind
     counts = [len(each) for each in rows]
     evidence = np.concatenate(rows)
@@ -129,6 +138,7 @@ def _sheet(family: str, asked: list[Case], frozen: list[FrozenCase], rows: list[
         np.repeat(np.arange(len(asked)), counts),
         np.repeat(np.array([each.asked.customer_id for each in frozen]), counts),
         regular,
+        np.repeat(np.array(segments), counts),
     )
 
 

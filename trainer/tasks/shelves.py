@@ -7,6 +7,7 @@ import numpy as np
 
 DISPLAY, MAILER = "display", "mailer"
 SHELF_KINDS = (DISPLAY, MAILER)
+ASKED_LAST_MAX = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +32,18 @@ class Shelves:
         for shelf in shelves:
             self._of_store[shelf.store_id].append(shelf)
         self._memo: dict[tuple[int, ...], np.ndarray] = {}
+        self._asked_last: dict[tuple[str, str | None, int], np.ndarray] = {}
 
     def promoted(self, kind: str, store_id: str | None, at: int) -> np.ndarray:
         """Keys on display or in the mailer of a store at that moment, sorted: int64 [n]."""
+        asked = kind, store_id, at  # a trip's shelves are asked for again and again
+        if asked not in self._asked_last:
+            if len(self._asked_last) >= ASKED_LAST_MAX:
+                self._asked_last.clear()
+            self._asked_last[asked] = self._look_up(kind, store_id, at)
+        return self._asked_last[asked]
+
+    def _look_up(self, kind: str, store_id: str | None, at: int) -> np.ndarray:
         shelves = [
             shelf
             for store in {store_id, None}

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 import polars as pl
+from numba import njit
 
 from trainer.tasks.history import History
 from trainer.tasks.shelves import DISPLAY, MAILER, Shelves, holds
@@ -14,6 +15,7 @@ from twin_store.messages.decisions import ProductContext
 
 NEAREST = 8  # a match is drawn from this many products that are most alike in popularity
 UNLIKE_MAX = 1.0  # summed difference of the logs of both popularities beyond which two do not match
+CHUNK = 4 * NEAREST  # of them are looked at closer at a time
 LOOKED_AT = 250  # on each side in order of long popularity
 
 
@@ -96,18 +98,53 @@ class Shop:
             same_promotion: it must also be on display and in the mailer just as `target` is.
         """
         week = self.assortment.before(self.second(trip))
-        place = int(np.searchsorted(week.long[pool], week.long[target]))
-        near = pool[max(0, place - LOOKED_AT) : place + LOOKED_AT]
-        distance = np.abs(week.long[near] - week.long[target]) + np.abs(week.short[near] - week.short[target])
-        near, distance = near[distance <= UNLIKE_MAX], distance[distance <= UNLIKE_MAX]
-        fits = (near != target) & ~np.isin(near, banned)
-        fits &= self._listed(trip, near) == self._listed(trip, np.array([target]))
-        if same_promotion:
-            fits &= (self.promoted(trip, near) == self.promoted(trip, np.array([target]))).all(axis=1)
-        near, distance = near[fits], distance[fits]
-        if not len(near):
-            return None
-        return int(generator.choice(near[np.argsort(distance, kind="stable")[:NEAREST]]))
+        near = _most_alike(week.long, week.short, pool, target)
+        found = self._nearest(trip, target, near, banned, same_promotion)
+        return int(generator.choice(found)) if len(found) else None
+
+    def _nearest(
+        self, trip: int, target: int, ordered: np.ndarray, banned: np.ndarray, same_promotion: bool
+    ) -> np.ndarray:
+        """The first NEAREST of `ordered` that may stand for `target`.
+
+        What else they must have in common is dear to look up, so it is looked up for few at a time.
+        """
+        wanted = np.array([target])
+        is_listed = self._listed(trip, wanted)[0]
+        promotion = self.promoted(trip, wanted) if same_promotion else None
+        found = np.zeros(0, dtype=ordered.dtype)
+        for start in range(0, len(ordered), CHUNK):
+            some = ordered[start : start + CHUNK]
+            some = some[(some != target) & ~(some[:, None] == banned).any(axis=1)]
+            some = some[self._listed(trip, some) == is_listed]
+            if promotion is not None and len(some):
+                some = some[(self.promoted(trip, some) == promotion).all(axis=1)]
+            found = np.concatenate((found, some))
+            if len(found) >= NEAREST:
+                break
+        return found[:NEAREST]
 
     def _listed(self, trip: int, items: np.ndarray) -> np.ndarray:
         return self._listings.sold_before(int(self.trips.stores[trip]), self.second(trip), items)
+
+
+@njit(cache=True, nogil=True)
+def _most_alike(long: np.ndarray, short: np.ndarray, pool: np.ndarray, target: int) -> np.ndarray:
+    """Of the pool around the target's place in it those that are about as popular, most alike first."""
+    low, high = 0, pool.shape[0]
+    while low < high:  # the first that is not less popular
+        between = (low + high) // 2
+        if long[pool[between]] < long[target]:
+            low = between + 1
+        else:
+            high = between
+    first, last = max(0, low - LOOKED_AT), min(pool.shape[0], low + LOOKED_AT)
+    near = np.empty(last - first, dtype=np.int64)
+    distances = np.empty(last - first, dtype=long.dtype)
+    count = 0
+    for item in pool[first:last]:
+        distance = abs(long[item] - long[target]) + abs(short[item] - short[target])
+        if distance <= UNLIKE_MAX:
+            near[count], distances[count] = item, distance
+            count += 1
+    return near[:count][np.argsort(distances[:count], kind="mergesort")]

@@ -9,6 +9,7 @@ from trainer.tasks.cases import Case
 from trainer.tasks.replay import Replay
 from twin_store.evidence import EVIDENCE_NAMES, EvidenceReader
 from twin_store.messages.decisions import QuestionKind
+from twin_store.segments import load_definitions, segment_of
 
 PROGRESS_EVERY = 20_000
 
@@ -23,6 +24,7 @@ class Table:
         cases: [n] the number of the case, ascending.
         seconds: [n] when it was asked.
         matched: [n] see `Case.matched`.
+        segments: [n] the name of the segment that the twin was in; None where nobody looked.
     """
 
     kind: QuestionKind
@@ -32,6 +34,7 @@ class Table:
     cases: np.ndarray
     seconds: np.ndarray
     matched: np.ndarray
+    segments: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -39,7 +42,8 @@ class Table:
     def where(self, rows: np.ndarray) -> "Table":
         """The rows where the mask is true."""
         columns = (self.evidence, self.labels, self.weights, self.cases, self.seconds, self.matched)
-        return Table(self.kind, *(column[rows] for column in columns))
+        segments = None if self.segments is None else self.segments[rows]
+        return Table(self.kind, *(column[rows] for column in columns), segments)
 
     def column(self, name: str) -> np.ndarray:
         """One number of the evidence, of every row."""
@@ -67,10 +71,13 @@ def build_table(
     kind = cases[0].kind
     counts = np.array([len(case.labels) for case in cases])
     ends = np.cumsum(counts)
+    definitions = load_definitions()
+    segments = [""] * len(cases)
     evidence = np.empty((int(ends[-1]), len(EVIDENCE_NAMES[kind])), dtype=np.float64 if exact else np.float32)
     for done, (i, twin) in enumerate(replay.twins(cases, stale_days), start=1):
         reader = reader_at(cases[i].as_of)
         evidence[ends[i] - counts[i] : ends[i]] = reader.read(cases[i].question, twin)
+        segments[i] = segment_of(twin, cases[i].as_of, definitions)
         if done % PROGRESS_EVERY == 0:
             progress(done)
     return Table(
@@ -81,4 +88,5 @@ def build_table(
         np.repeat(np.arange(len(cases)), counts),
         np.repeat(np.array([case.as_of for case in cases]), counts),
         np.repeat(np.array([case.matched for case in cases]), counts),
+        np.repeat(np.array(segments), counts),
     )

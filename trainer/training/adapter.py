@@ -157,7 +157,7 @@ def _judged(
     yield Scores(
         f"{table.kind} ({'matched' if is_matched else 'floor'})",
         table.labels,
-        head.probabilities(head.scores(table.evidence), table.cases),
+        head.probabilities(head.scores(table.evidence), table.cases, table.segments),
         calibrated_rows(calibration, table, listener.raw(last)),
         table.weights,
         table.cases,

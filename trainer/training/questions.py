@@ -1,7 +1,7 @@
 """Cases with what could be known at their time: evidence, segment, and the scene that a prompt is rendered from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -47,10 +47,9 @@ class Asked:
         numbers = np.flatnonzero(keep)
         table = self.table.where(keep[self.table.cases])
         renumbered = np.searchsorted(numbers, table.cases)
-        columns = (table.evidence, table.labels, table.weights, renumbered, table.seconds, table.matched)
         return Asked(
             [self.cases[i] for i in numbers.tolist()],
-            Table(table.kind, *columns),
+            replace(table, cases=renumbered),
             [self.segments[i] for i in numbers.tolist()],
         )
 

@@ -183,6 +183,8 @@ PREDICTIONS = Table(
         "choice": pl.String,
         "degraded_reason": pl.String,
         "twin_hash": pl.String,
+        "intervals": pl.List(pl.Struct({"low": pl.Float64, "high": pl.Float64})),
+        "abstains": pl.String,
     },
 )
 OUTCOMES = Table(

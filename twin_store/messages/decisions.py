@@ -152,6 +152,13 @@ class Query(Message):
     twin_position: list[SourceOffset] = []
 
 
+class Interval(Part):
+    """95 %: of answers as probable as this one, about customers as well known, such a share comes true."""
+
+    low: Probability
+    high: Probability
+
+
 class Prediction(Message):
     """An answer. Topic `twins.predictions`, keyed by customer, exactly one a query.
 
@@ -163,12 +170,15 @@ class Prediction(Message):
     (none: the base), `prompt_hash` of what it read, `joint_mass` (by prompt, the probability that the model gave to all
     the answers asked for, together), the `likelihood` that it wrote of a voucher, and the `text` of a review, which
     begins with a mark that a model wrote it.
+
+    Version 1.3 added `intervals`, one a probability where the decider gives any, and `abstains`: why it would rather
+    not have answered, since too little is known of the customer. It says its probabilities all the same.
     """
 
     event_type: ClassVar[str] = "twins.prediction"
-    current_version: ClassVar[str] = "1.2"
+    current_version: ClassVar[str] = "1.3"
 
-    version: Version = "1.2"
+    version: Version = "1.3"
     query_id: Identifier
     kind: QuestionKind
     customer_id: Identifier
@@ -198,6 +208,8 @@ class Prediction(Message):
     joint_mass: list[Probability] = []
     likelihood: Probability | None = None
     text: Text | None = None
+    intervals: list[Interval] = []
+    abstains: str | None = None
 
 
 class Outcome(Message):

@@ -129,6 +129,9 @@ def test_answers_are_those_of_the_moment_asked_about(
         assert prediction.probabilities == pytest.approx(decision.probabilities)
         assert prediction.choice == decision.choice
         assert prediction.evidence == [pytest.approx(row) for row in decision.evidence]
+        assert [(each.low, each.high) for each in prediction.intervals] == decision.intervals
+        assert len(decision.intervals) == len(decision.probabilities)
+        assert prediction.abstains == decision.abstains
         assert (prediction.decider, prediction.decider_version) == ("evidence", manifest.version)
         assert prediction.degraded_reason is None
         assert prediction.latency_ms > 0

@@ -14,8 +14,11 @@ class ItemScorer(Protocol):
     def name(self) -> str:
         """As the report has it."""
 
-    def scores(self, customer_id: str, as_of: int) -> np.ndarray:
-        """By product of `Baskets.skus`: float [products]. Reads nothing after `as_of` (epoch seconds)."""
+    def scores(self, customer_id: str, as_of: int, rows: np.ndarray | None = None) -> np.ndarray:
+        """Of the products asked about, as numbers into `Baskets.skus`: float [m]; of all without `rows`.
+
+        Products that nobody ever bought, of number -1, get 0. Reads nothing after `as_of` (epoch seconds).
+        """
 
 
 class SheetScorer(Protocol):

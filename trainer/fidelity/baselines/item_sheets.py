@@ -4,6 +4,9 @@ A score is made a probability by a line (or a temperature where one option is tr
 split, so that a baseline's Brier score is not spoilt by its unit alone.
 """
 
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from trainer.calibration import Curve, Temperature
@@ -17,24 +20,59 @@ from trainer.tasks.cases import Case
 SMALL = 1e-6
 
 
-class ItemBaseline:
-    """See the module and `SheetScorer`. `teaching` are sheets from before the split, by family."""
+class AskedRows:
+    """What the cases of sheets ask about, as product numbers: looked up once for all who answer them."""
 
-    def __init__(self, scorer: ItemScorer, baskets: Baskets, teaching: dict[str, Sheet]) -> None:
+    def __init__(self, baskets: Baskets) -> None:
+        self.baskets = baskets
+        self._of_sheet: WeakKeyDictionary[Sheet, list[tuple[np.ndarray, ...]]] = WeakKeyDictionary()
+        self._vouchers: dict[int, tuple[list[str], np.ndarray]] = {}  # one list for a whole audience
+
+    def of(self, sheet: Sheet) -> list[tuple[np.ndarray, ...]]:
+        """By case the product numbers of its candidates or vouchers, or of each of its baskets."""
+        if sheet not in self._of_sheet:
+            self._of_sheet[sheet] = [self._of_case(case) for case in sheet.asked]
+        return self._of_sheet[sheet]
+
+    def _of_case(self, case: Case) -> tuple[np.ndarray, ...]:
+        subject = case.subject
+        if case.kind == "trip_choice":
+            return tuple(self._rows(basket) for basket in subject.baskets)
+        if case.kind != "voucher_redemption":
+            return (self._rows(subject.candidates),)
+        skus = subject.voucher_skus
+        if id(skus) not in self._vouchers:
+            self._vouchers[id(skus)] = skus, self._rows(skus)  # held on to, so that the id stays its own
+        return (self._vouchers[id(skus)][1],)
+
+    def _rows(self, skus: list[str]) -> np.ndarray:
+        return np.array([self.baskets.rows.get(sku, -1) for sku in skus], dtype=np.int64)
+
+
+class ItemBaseline:
+    """See the module and `SheetScorer`. `teaching` are sheets from before the split, one a kind and way of drawing."""
+
+    def __init__(self, scorer: ItemScorer, rows: AskedRows, teaching: Sequence[Sheet]) -> None:
         self.name = scorer.name
         self._scorer = scorer
-        self._baskets = baskets
-        self._calibrations: dict[str, Curve | Temperature] = {}
-        for family, sheet in teaching.items():
+        self._rows = rows
+        self._calibrations: dict[tuple[str, str], Curve | Temperature] = {}
+        for sheet in teaching:
             scores = self._scores(sheet)
             if sheet.kind in ONE_IS_TRUE:
-                self._calibrations[family] = Temperature.fit(scores, sheet.labels, sheet.cases)
+                self._calibrations[sheet.kind, sheet.drawn] = Temperature.fit(
+                    scores, sheet.labels, sheet.cases
+                )
             else:
-                self._calibrations[family] = Curve.fit_line(scores, sheet.labels, sheet.weights)
+                self._calibrations[sheet.kind, sheet.drawn] = Curve.fit_line(
+                    scores, sheet.labels, sheet.weights
+                )
 
     def probabilities(self, sheet: Sheet) -> np.ndarray | None:
         """See `SheetScorer`."""
-        calibration = self._calibrations.get(sheet.family)
+        calibration = (
+            None if sheet.family == NEXT_BASKET else self._calibrations.get((sheet.kind, sheet.drawn))
+        )
         if calibration is None:
             return None
         scores = self._scores(sheet)
@@ -45,33 +83,29 @@ class ItemBaseline:
     def rankings(self, sheet: Sheet, k: int) -> list[list[str]]:
         """Of a next-basket sheet: the best `k` of all products for each case, equal ones by sku."""
         assert sheet.family == NEXT_BASKET
-        found: dict[int, list[str]] = {}
-        for i in _by_customer(sheet.asked):
-            case = sheet.asked[i]
+        skus = self._rows.baskets.skus
+        found = []
+        for case in sheet.asked:
             scores = self._scorer.scores(case.customer_id, case.as_of)
-            best = np.argsort(-scores, kind="stable")[:k]
-            found[i] = [self._baskets.skus[row] for row in best.tolist()]
-        return [found[i] for i in range(len(sheet.asked))]
+            # The least score that is among the best, and whatever is as good: equal ones go by sku.
+            least = np.partition(scores, max(len(scores) - k, 0))[max(len(scores) - k, 0)]
+            fits = np.flatnonzero(scores >= least)
+            best = fits[np.argsort(-scores[fits], kind="stable")[:k]]
+            found.append([skus[row] for row in best.tolist()])
+        return found
 
     def _scores(self, sheet: Sheet) -> np.ndarray:
         """Log scores [n]: their range is too wide for a line otherwise."""
-        rows = {i: self._case_scores(sheet.asked[i]) for i in _by_customer(sheet.asked)}
-        return np.log(np.concatenate([rows[i] for i in range(len(sheet.asked))]) + SMALL)
+        found = [
+            self._case_scores(case, rows)
+            for case, rows in zip(sheet.asked, self._rows.of(sheet), strict=True)
+        ]
+        return np.log(np.concatenate(found) + SMALL)
 
-    def _case_scores(self, case: Case) -> np.ndarray:
-        scores = self._scorer.scores(case.customer_id, case.as_of)
-        subject = case.subject
+    def _case_scores(self, case: Case, rows: tuple[np.ndarray, ...]) -> np.ndarray:
+        scores = [self._scorer.scores(case.customer_id, case.as_of, each) for each in rows]
         if case.kind == "trip_choice":
-            return np.array([self._of(scores, basket).mean() for basket in subject.baskets])
+            return np.array([each.mean() for each in scores])
         if case.kind == "voucher_redemption":
-            return np.array([self._of(scores, subject.voucher_skus).sum()])
-        return self._of(scores, subject.candidates)
-
-    def _of(self, scores: np.ndarray, skus: list[str]) -> np.ndarray:
-        rows = np.array([self._baskets.rows.get(sku, -1) for sku in skus], dtype=np.int64)
-        return np.where(rows >= 0, scores[rows], 0.0)
-
-
-def _by_customer(cases: list[Case]) -> list[int]:
-    """The numbers of the cases, customer by customer."""
-    return sorted(range(len(cases)), key=lambda i: cases[i].customer_id)
+            return np.array([scores[0].sum()])
+        return scores[0]

@@ -6,8 +6,9 @@ held back in time, as they are in the benchmark. Customers with few baskets are 
 
 import numpy as np
 
-from trainer.fidelity.baselines.baskets import Baskets
-from trainer.fidelity.baselines.tifu_knn import NEIGHBOURS, OWN_SHARE, faded
+from trainer.fidelity.baselines.baskets import Baskets, Held
+from trainer.fidelity.baselines.neighbours import matrix_of
+from trainer.fidelity.baselines.tifu_knn import NEIGHBOURS, OWN_SHARE, faded, means_of_nearest
 
 BASKETS_MIN = 3
 FOREVER = 2**62
@@ -16,22 +17,17 @@ PUBLISHED = {"Instacart": 0.395, "Dunnhumby": 0.209, "Ta-Feng": 0.130}  # recall
 
 def tifu_knn_recall(baskets: Baskets, k: int = 10, own_share: float = OWN_SHARE) -> dict[str, float | int]:
     """Recall of the last baskets among the first `k` products, and of how many customers."""
-    from scipy.sparse import csr_matrix, vstack
-
-    histories = [baskets.before(customer, FOREVER) for customer in baskets.customers]
-    histories = [history for history in histories if len(history) >= BASKETS_MIN]
-    width = len(baskets.skus)
-    known = vstack([csr_matrix(faded(history[:-1], width)) for history in histories]).tocsr()
-    distances = known.multiply(known).sum(axis=1) - 2 * (known @ known.T).toarray()
-    distances = np.asarray(distances)  # row i: everybody's from i, but for i's own square
-    np.fill_diagonal(distances, np.inf)
-    count = min(NEIGHBOURS, len(histories) - 1)
+    whole = [baskets.held(customer, FOREVER) for customer in baskets.customers]
+    whole = [each for each in whole if each.baskets >= BASKETS_MIN]
+    known = [
+        Held(each.items[each.ages > 0], each.ages[each.ages > 0] - 1, each.baskets - 1) for each in whole
+    ]
+    vectors = matrix_of(baskets, known, [faded(each) for each in known])
+    means = means_of_nearest(vectors, NEIGHBOURS)
     recalls = []
-    for i, history in enumerate(histories):
-        nearest = np.zeros(len(histories))
-        nearest[np.argpartition(distances[:, i], count - 1)[:count]] = 1.0 / max(count, 1)
-        own = known[i].toarray().ravel()
-        scores = own_share * own + (1 - own_share) * (known.T @ nearest)
-        best = np.argsort(-scores, kind="stable")[:k]
-        recalls.append(len(np.intersect1d(best, history[-1])) / len(history[-1]))
+    for i, each in enumerate(whole):
+        scores = own_share * vectors[i].toarray().ravel() + (1 - own_share) * means.of(i, None)
+        best = np.argpartition(-scores, k)[:k]
+        last = each.items[each.ages == 0]
+        recalls.append(len(np.intersect1d(best, last)) / len(last))
     return {"customers": len(recalls), "recall_at_10": float(np.mean(recalls))}

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.fidelity.baselines.baskets import Baskets
+from trainer.fidelity.baselines.baskets import Baskets, Held
+from trainer.fidelity.baselines.neighbours import Mixture, matrix_of, products_with_all
 
 GROUPS = 3
 WITHIN, ACROSS = 0.9, 0.6
@@ -20,19 +21,30 @@ NEIGHBOURS = 900
 OWN_SHARE = 0.2
 
 
-def faded(baskets: list[np.ndarray], products: int) -> np.ndarray:
-    """The customer's vector: float [products]."""
-    out = np.zeros(products)
-    if not baskets:
-        return out
-    size = math.ceil(len(baskets) / GROUPS)
-    groups = math.ceil(len(baskets) / size)
+def faded(held: Held) -> np.ndarray:
+    """What each item counts: [n]; a product's number in the customer's vector is the sum of its items'."""
+    if not held.baskets:
+        return np.zeros(0)
+    size = math.ceil(held.baskets / GROUPS)
+    groups = math.ceil(held.baskets / size)
     # Groups are filled from the newest basket back, so only the oldest may be smaller.
-    for age, basket in enumerate(reversed(baskets)):
-        group, place = divmod(age, size)
-        held = min(size, len(baskets) - group * size)
-        out[basket] += ACROSS**group * WITHIN**place / held
-    return out / groups
+    group, place = np.divmod(held.ages, size)
+    sizes = np.minimum(size, held.baskets - group * size)
+    return np.asarray(ACROSS**group * WITHIN**place / sizes / groups)
+
+
+def means_of_nearest(vectors: Any, neighbours: int) -> Mixture:
+    """By customer the mean of her nearest neighbours' vectors, by Euclidean distance, herself left out."""
+    squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
+    customers = vectors.shape[0]
+    count = min(neighbours, customers - 1)
+    weights = np.zeros((customers, customers), dtype=np.float32)
+    for me, products in products_with_all(vectors):
+        distances = squares - 2 * products  # the square of her own is the same for all
+        distances[me] = np.inf
+        if count:
+            weights[me, np.argpartition(distances, count - 1)[:count]] = 1 / count
+    return Mixture(vectors, weights)
 
 
 class TifuKnn:
@@ -42,33 +54,16 @@ class TifuKnn:
 
     def __init__(self, baskets: Baskets, fitted_until: int) -> None:
         """`fitted_until`: epoch seconds up to which neighbours are known."""
-        from scipy.sparse import csr_matrix, vstack
-
         self._baskets = baskets
-        rows = [
-            csr_matrix(faded(baskets.before(customer, fitted_until), len(baskets.skus)))
-            for customer in baskets.customers
-        ]
-        self._known: Any = vstack(rows).tocsr()
-        self._squares = np.asarray(self._known.multiply(self._known).sum(axis=1)).ravel()
+        held = [baskets.held(customer, fitted_until) for customer in baskets.customers]
+        self._means = means_of_nearest(matrix_of(baskets, held, [faded(each) for each in held]), NEIGHBOURS)
         self._place = {customer: i for i, customer in enumerate(baskets.customers)}
-        self._until = fitted_until
-        self._last: tuple[str, np.ndarray] | None = None  # whoever asks goes customer by customer
 
-    def scores(self, customer_id: str, as_of: int) -> np.ndarray:
-        """Her own vector and her neighbours' mean, mixed."""
-        own = faded(self._baskets.before(customer_id, as_of), len(self._baskets.skus))
-        if self._last is None or self._last[0] != customer_id:
-            self._last = customer_id, self._mean_of_neighbours(customer_id)
-        return np.asarray(OWN_SHARE * own + (1 - OWN_SHARE) * self._last[1])
-
-    def _mean_of_neighbours(self, customer_id: str) -> np.ndarray:
-        was = faded(self._baskets.before(customer_id, self._until), len(self._baskets.skus))
-        distances = self._squares - 2 * (self._known @ was)  # the square of her own is the same for all
+    def scores(self, customer_id: str, as_of: int, rows: np.ndarray | None = None) -> np.ndarray:
+        """Her own vector and her neighbours' mean, mixed; of somebody unknown there is neither."""
+        held = self._baskets.held(customer_id, as_of)
+        own = self._baskets.add_up(held.items, faded(held), rows)
         me = self._place.get(customer_id)
-        if me is not None:
-            distances[me] = np.inf
-        count = min(NEIGHBOURS, len(distances) - 1)
-        nearest = np.zeros(len(distances))
-        nearest[np.argpartition(distances, count - 1)[:count]] = 1.0 / max(count, 1)
-        return np.asarray(self._known.T @ nearest)
+        if me is None:
+            return OWN_SHARE * own
+        return np.asarray(OWN_SHARE * own + (1 - OWN_SHARE) * self._means.of(me, rows))

@@ -18,11 +18,9 @@ class PersonalTopFreq:
     def __init__(self, baskets: Baskets) -> None:
         self._baskets = baskets
 
-    def scores(self, customer_id: str, as_of: int) -> np.ndarray:
+    def scores(self, customer_id: str, as_of: int, rows: np.ndarray | None = None) -> np.ndarray:
         """Baskets of hers with the product."""
-        before = self._baskets.before(customer_id, as_of)
-        items = np.concatenate([np.zeros(0, dtype=np.int64), *before])
-        return np.bincount(items, minlength=len(self._baskets.skus)).astype(float)
+        return self._baskets.add_up(self._baskets.held(customer_id, as_of).items, None, rows)
 
 
 class GlobalPersonalTopFreq:
@@ -34,6 +32,7 @@ class GlobalPersonalTopFreq:
         self._personal = PersonalTopFreq(baskets)
         self._global = popularity
 
-    def scores(self, customer_id: str, as_of: int) -> np.ndarray:
+    def scores(self, customer_id: str, as_of: int, rows: np.ndarray | None = None) -> np.ndarray:
         """Her count; the share in all baskets, below 1, orders those with the same count."""
-        return self._personal.scores(customer_id, as_of) + 0.99 * self._global.scores(customer_id, as_of)
+        own = self._personal.scores(customer_id, as_of, rows)
+        return own + 0.99 * self._global.scores(customer_id, as_of, rows)

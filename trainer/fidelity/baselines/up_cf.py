@@ -5,11 +5,10 @@ all customers, weighted by how alike they are: an asymmetric cosine over the pro
 `LOCALITY`. She herself is as alike as can be.
 """
 
-from typing import Any
-
 import numpy as np
 
-from trainer.fidelity.baselines.baskets import Baskets
+from trainer.fidelity.baselines.baskets import Baskets, Held
+from trainer.fidelity.baselines.neighbours import Mixture, matrix_of, products_with_all
 
 RECENT = 25
 ASYMMETRY = 0.25
@@ -23,45 +22,26 @@ class UpCf:
 
     def __init__(self, baskets: Baskets, fitted_until: int) -> None:
         """`fitted_until`: epoch seconds up to which others are known."""
-        from scipy.sparse import csr_matrix, vstack
-
         self._baskets = baskets
-        histories = [baskets.before(customer, fitted_until) for customer in baskets.customers]
-        width = len(baskets.skus)
-        self._popular: Any = vstack([csr_matrix(_recent(each, width)) for each in histories]).tocsr()
-        self._held: Any = vstack([csr_matrix(_held(each, width)) for each in histories]).tocsr()
-        self._sizes = np.asarray(self._held.sum(axis=1)).ravel()
+        held = [baskets.held(customer, fitted_until) for customer in baskets.customers]
+        ever = matrix_of(baskets, held, [np.ones(len(each.items)) for each in held])
+        ever.data[:] = 1.0
+        sizes = np.maximum(np.asarray(ever.sum(axis=1)).ravel(), 1.0)
+        alike = np.zeros((len(held), len(held)), dtype=np.float32)
+        for me, shared in products_with_all(ever):
+            alike[me] = (shared / (sizes[me] ** ASYMMETRY * sizes ** (1 - ASYMMETRY))) ** LOCALITY
+            alike[me, me] = 0.0  # she is added as she is at the moment of the question
+        self._others = Mixture(matrix_of(baskets, held, [_recent(each) for each in held]), alike)
         self._place = {customer: i for i, customer in enumerate(baskets.customers)}
-        self._until = fitted_until
-        self._last: tuple[str, np.ndarray] | None = None  # whoever asks goes customer by customer
 
-    def scores(self, customer_id: str, as_of: int) -> np.ndarray:
+    def scores(self, customer_id: str, as_of: int, rows: np.ndarray | None = None) -> np.ndarray:
         """Everybody's recent popularity, by how alike they are to her."""
-        before = self._baskets.before(customer_id, as_of)
-        if self._last is None or self._last[0] != customer_id:
-            self._last = customer_id, self._of_others(customer_id)
-        return np.asarray(_recent(before, len(self._baskets.skus)) + self._last[1])
-
-    def _of_others(self, customer_id: str) -> np.ndarray:
-        own = _held(self._baskets.before(customer_id, self._until), len(self._baskets.skus))
-        shared = self._held @ own
-        below = np.maximum(own.sum(), 1.0) ** ASYMMETRY * np.maximum(self._sizes, 1.0) ** (1 - ASYMMETRY)
-        alike = (shared / below) ** LOCALITY
+        held = self._baskets.held(customer_id, as_of)
+        own = self._baskets.add_up(held.items, _recent(held), rows)
         me = self._place.get(customer_id)
-        if me is not None:
-            alike[me] = 0.0
-        return np.asarray(self._popular.T @ alike)
+        return own if me is None else np.asarray(own + self._others.of(me, rows))
 
 
-def _recent(baskets: list[np.ndarray], products: int) -> np.ndarray:
-    out = np.zeros(products)
-    for basket in baskets[-RECENT:]:
-        out[basket] += 1.0 / min(len(baskets), RECENT)
-    return out
-
-
-def _held(baskets: list[np.ndarray], products: int) -> np.ndarray:
-    out = np.zeros(products)
-    for basket in baskets:
-        out[basket] = 1.0
-    return out
+def _recent(held: Held) -> np.ndarray:
+    """What each item counts: [n]."""
+    return np.where(held.ages < RECENT, 1.0 / max(min(held.baskets, RECENT), 1), 0.0)

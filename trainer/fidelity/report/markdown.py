@@ -34,7 +34,8 @@ COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
 def to_markdown(report: dict[str, Any]) -> str:
     """The whole report; intervals are 95 %, by bootstrap of customers."""
     parts = [_head(report), *(_family(name, found) for name, found in report["families"].items())]
-    parts += [_controls(report), _staleness(report), _ladder(report), _ablation(report), _published(report)]
+    rest = (_controls, _segments, _staleness, _ladder, _ablation, _published)
+    parts += [part(report) for part in rest]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -80,13 +81,24 @@ def _controls(report: dict[str, Any]) -> str:
         [f"{each['part']} ({each['range'][0]:.0f}-{each['range'][1]:.0f} shopping days)", *_part(each)]
         for each in report.get("activity", [])
     ]
-    segments = [[each["part"], *_part(each)] for each in report.get("segments", [])]
     text = "## Controls\n\nThe same cases answered from another customer's twin must fall to what the product alone "
     text += f"tells.\n\n{table(['family', 'her twin', 'another'], rows)}"
-    for title, rows in (("how often the customer shops", active), ("segment", segments)):
-        if rows:
-            text += f"\n\nPurchases by {title}:\n\n" + table(["part", "answers", "AUC", "Brier", "ECE"], rows)
+    if active:
+        text += "\n\nPurchases by how often the customer shops:\n\n"
+        text += table(["part", "answers", "AUC", "Brier", "ECE"], active)
     return text
+
+
+def _segments(report: dict[str, Any]) -> str:
+    rows = [
+        [BY_NAME[family].title, each["part"], *_part(each), _number(each["ece_of_kind"])]
+        for family, parts in report.get("segments", {}).items()
+        for each in parts
+    ]
+    if not rows:
+        return ""
+    head = ["family", "segment", "answers", "AUC", "Brier", "ECE", "ECE by the kind's calibration alone"]
+    return f"## By segment\n\nSegments with few answers are left out.\n\n{table(head, rows)}"
 
 
 def _part(each: dict[str, Any]) -> list[str]:

@@ -99,10 +99,14 @@ def _deciders(plt: Any, report: dict[str, Any]) -> Any:
 
 
 def _parts(plt: Any, report: dict[str, Any]) -> Any:
-    parts = [*report.get("activity", []), *report.get("segments", [])]
-    figure, axes = plt.subplots(figsize=(8, 0.4 * len(parts) + 1.2))
-    axes.barh([each["part"] for each in parts], [each["auc"] for each in parts], color=BLUE)
-    axes.set(title="Purchases by activity and by segment", xlabel="AUC", xlim=(0.5, 1.0))
+    """Purchases: how well they are told apart, and how far the probabilities are off."""
+    parts = [*report.get("activity", []), *report.get("segments", {}).get("purchase", [])][::-1]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 0.35 * len(parts) + 1.4), sharey=True)
+    names = [f"{each['part']} ({each['n']:,})" for each in parts]
+    left.barh(names, [each["auc"] for each in parts], color=BLUE)
+    left.set(title="Purchases by activity and by segment", xlabel="AUC", xlim=(0.5, 1.0))
+    right.barh(names, [each["ece"] for each in parts], color=BLUE)
+    right.set(xlabel="ECE")
     return figure
 
 
