@@ -118,8 +118,10 @@ class _Rows:
         return max(float(found[0]), 0.05), float(found[1])
 
     def _where(self, rows: np.ndarray) -> "_Rows":
-        columns = (self.probabilities, self.labels, self.weights, self.cases)
-        return _Rows(*(column[rows] for column in columns), self.one_is_true)
+        probabilities, labels, weights, cases = (
+            column[rows] for column in (self.probabilities, self.labels, self.weights, self.cases)
+        )
+        return _Rows(probabilities, labels, weights, cases, self.one_is_true)
 
 
 def _moved(

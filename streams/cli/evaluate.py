@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MEASURED_DAYS = 91  # if no split is given: the last quarter of what is known
 FROZEN_FILE = "cases.jsonl"
+SAID_AT_ONCE = 20  # lines that are no case, before the work begins; all of them are in the file of answers
 Say = Callable[[str], None]
 
 
@@ -68,7 +69,6 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
 ) -> None:
     """Measure how true the twins are on decisions they have not seen, beside every baseline, and write a report."""
-    from trainer.fidelity.external import CaseError
     from trainer.fidelity.frozen import FrozenError
     from trainer.fit_evidence import Effort
     from trainer.tasks.history import NotEnoughHistoryError
@@ -91,9 +91,7 @@ def evaluate(
             found = _measure(
                 events, out or Path("fidelity"), split, until, wanted, scale, effort, markdown, say
             )
-    except CaseError as error:
-        raise UsageError(f"{cases}: {error}") from None
-    except (FrozenError, NotEnoughHistoryError, OSError, UnicodeDecodeError) as error:
+    except (FrozenError, NotEnoughHistoryError, OSError) as error:
         raise UsageError(str(error)) from None
     except LakeError as error:
         raise TwinsError(str(error)) from None
@@ -104,34 +102,47 @@ def evaluate(
 def _answer(
     lake: Lake, cases: Path, out: Path, train_until: datetime | None, effort: Effort, say: Say
 ) -> dict[str, Any]:
-    from trainer.fidelity.answers import answer_cases
-    from trainer.fidelity.external import read_cases
+    from trainer.fidelity.answers import Answer, answer_cases
+    from trainer.fidelity.external import ExternalCase, Unanswered, read_lines
     from trainer.fidelity.fitting import decider_over, fit_for, heads_for
     from trainer.fidelity.known import Known
     from twin_store.messages.codec import instant_of
 
-    with cases.open(encoding="utf-8") as lines:
-        asked = list(read_cases(lines))
-    if not asked:
+    with cases.open("rb") as lines:
+        read = list(read_lines(lines))
+    asked = [each for each in read if isinstance(each, ExternalCase)]
+    if not read:
         raise UsageError(f"{cases} holds no case")
-    first = instant_of(min(case.as_of for case in asked) + 1)
-    until = first if train_until is None else _utc(train_until)
-    if until > first:
-        say(f"fitted on what came after the first case ({first.date()}): answers may know their outcomes")
-    known = Known(lake, asked, say)
-    for case in asked:
-        known.case_of(case)  # what is wrong with a line is said before the long work begins
-    fitted = fit_for(lake, until, heads_for(asked), effort, say)
-    version = f"until {until.date()}"
-    answers = answer_cases(
-        known,
-        asked,
-        lambda products: decider_over(fitted, version, products),
-        progress=lambda done: say(f"{done:,} of {len(asked):,} cases"),
-    )
-    _write(out, "".join(json.dumps(answer.as_json()) + "\n" for answer in answers))
-    say(f"{len(answers):,} answers in {out}")
-    return {"cases": len(answers), "out": str(out), "train_until": until.isoformat()}
+    for each in [each for each in read if isinstance(each, Unanswered)][:SAID_AT_ONCE]:
+        say(f"line {each.line}: {each.reason}")  # before the long work begins
+    said: dict[int, Answer | Unanswered] = {each.line: each for each in read if isinstance(each, Unanswered)}
+    until = None
+    if asked:
+        first = instant_of(min(case.as_of for case in asked) + 1)
+        until = first if train_until is None else _utc(train_until)
+        if until > first:
+            say(f"fitted on what came after the first case ({first.date()}): answers may know their outcomes")
+        known = Known(lake, asked, say)
+        fitted = fit_for(lake, until, heads_for(asked), effort, say)
+        version, began = f"until {until.date()}", time.monotonic()
+
+        def progress(done: int) -> None:
+            left = (time.monotonic() - began) * (len(asked) - done) / done
+            say(f"{done:,} of {len(asked):,} cases, about {left:.0f} s left")
+
+        found = answer_cases(
+            known, asked, lambda products: decider_over(fitted, version, products), progress=progress
+        )
+        said |= {case.line: answer for case, answer in zip(asked, found, strict=True)}
+    _write(out, "".join(json.dumps(said[line].as_json()) + "\n" for line in sorted(said)))
+    failed = [each for _, each in sorted(said.items()) if isinstance(each, Unanswered)]
+    say(f"{len(said) - len(failed):,} answers in {out}")
+    if failed:
+        raise TwinsError(
+            f"{cases}: {len(failed)} of {len(said):,} lines have no answer, the first is line {failed[0].line}: "
+            f"{failed[0].reason}; the others are answered, and {out} says why for each of these"
+        )
+    return {"cases": len(said), "out": str(out), "train_until": until.isoformat() if until else None}
 
 
 def _measure(

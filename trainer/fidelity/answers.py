@@ -1,11 +1,11 @@
-"""Cases to answers by a decider: probabilities, or a ranking of what comes next."""
+"""Cases to answers by a decider: probabilities, or a ranking of what comes next. A case that fails costs no other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trainer.deciders.base import Decider, Decision, DecisionInput
-from trainer.fidelity.external import CaseError, ExternalCase
+from trainer.deciders.base import Decider, Decision, DecisionInput, Refusal
+from trainer.fidelity.external import CaseError, ExternalCase, Unanswered
 from trainer.fidelity.known import Known
 from trainer.fidelity.ranking import BestSellers, proposals
 from trainer.tasks.cases import Case
@@ -39,16 +39,22 @@ def answer_cases(
     decider_of: DeciderOf,
     stale_days: int = 0,
     progress: Callable[[int], None] = lambda done: None,
-) -> list[Answer]:
-    """One answer a case, in their order. Raises `CaseError` for the first, in no order, that cannot be answered."""
-    asked = [known.case_of(case) for case in cases]
-    answers: dict[int, Answer] = {}
+) -> list[Answer | Unanswered]:
+    """One answer a case, or why there is none, in their order."""
+    answers: dict[int, Answer | Unanswered] = {}
+    places, asked = [], []
+    for i, case in enumerate(cases):
+        try:
+            asked.append(known.case_of(case))
+            places.append(i)
+        except CaseError as error:
+            answers[i] = Unanswered(case.line, case.case_id, str(error))
     ranker = Ranker(known)
     deciders: dict[int, Decider] = {}
     for batch in _batches(known.replay.twins(asked, stale_days)):
         waiting: dict[int, list[tuple[int, DecisionInput]]] = {}
-        for i, twin in batch:
-            question = asked[i]
+        for place, twin in batch:
+            i, question = places[place], asked[place]
             if cases[i].kind == "next_basket":
                 question = ranker.question(cases[i], question, twin)
                 if not question.subject.candidates:
@@ -59,11 +65,9 @@ def answer_cases(
         for catalogue, inputs in waiting.items():
             if catalogue not in deciders:
                 deciders[catalogue] = decider_of(known.products_at(cases[inputs[0][0]].as_of))
-            decisions = deciders[catalogue].decide([each for _, each in inputs])
-            for (i, each), decision_made in zip(inputs, decisions, strict=True):
-                if not isinstance(decision_made, Decision):
-                    raise CaseError(f"line {cases[i].line}: {decision_made.reason}")
-                answers[i] = _answer(cases[i], each, decision_made)
+            decided = _decisions(deciders[catalogue], [each for _, each in inputs])
+            for (i, each), said in zip(inputs, decided, strict=True):
+                answers[i] = _answer(cases[i], each, said)
         if len(answers) // PROGRESS_EVERY != (len(answers) - len(batch)) // PROGRESS_EVERY:
             progress(len(answers))
     return [answers[i] for i in range(len(cases))]
@@ -79,23 +83,37 @@ class Ranker:
 
     def question(self, external: ExternalCase, case: Case, twin: Twin) -> Case:
         """The same case, asking about what may be in the basket, on the terms of the shop floor."""
-        candidates = list(external.candidates) or self._proposals(case, twin)
+        candidates = list(dict.fromkeys(external.candidates)) or self._proposals(case, twin, external.k)
         subject = case.subject.model_copy(update={"candidates": candidates})
         context = self._known.context(external, candidates)
         environment = case.environment.model_copy(update={"context": context})
         return replace(case, subject=subject, environment=environment, matched=False)
 
-    def _proposals(self, case: Case, twin: Twin) -> list[str]:
+    def _proposals(self, case: Case, twin: Twin, k: int) -> list[str]:
         if self._names is None:
             skus = self._known.history.lines["sku"].drop_nulls().unique().sort().to_list()
             self._names = {key_of(sku): sku for sku in skus}
             market = self._known.products_at(case.as_of).market
             self._sellers = BestSellers(market, self._names)
         assert self._sellers is not None
-        return proposals(twin, case.as_of, self._sellers.at(case.as_of), self._names)
+        return proposals(twin, case.as_of, self._sellers.at(case.as_of), self._names, k)
 
 
-def _answer(external: ExternalCase, asked: DecisionInput, decision: Decision) -> Answer:
+def _decisions(decider: Decider, inputs: Sequence[DecisionInput]) -> list[Decision | Refusal]:
+    """What the decider says. Where it fails, each question is put to it alone: one defect costs one answer."""
+    try:
+        return decider.decide(inputs)
+    except Exception as error:
+        if len(inputs) > 1:
+            return [decision for each in inputs for decision in _decisions(decider, [each])]
+        return [Refusal(f"the decider failed: {type(error).__name__}: {error}"[:500])]
+
+
+def _answer(
+    external: ExternalCase, asked: DecisionInput, decision: Decision | Refusal
+) -> Answer | Unanswered:
+    if isinstance(decision, Refusal):
+        return Unanswered(external.line, external.case_id, decision.reason)
     if external.kind != "next_basket":
         return Answer(external.case_id, decision.probabilities)
     pairs = zip(asked.question.subject.candidates, decision.probabilities, strict=True)

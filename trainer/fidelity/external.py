@@ -25,10 +25,26 @@ KINDS = get_args(Kind)
 ASKED_AS: dict[Kind, QuestionKind] = {"next_basket": "purchase"}
 RANKED = 10  # of a next basket, if the case does not say `k`
 RANKED_MAX = 200
+ID_LENGTH_MAX = 128
+FIRST_MOMENT, LAST_MOMENT = 0, 4_102_444_800  # 1970 to 2100, epoch seconds: beyond is a slip of the pen
+NO_CODES = ("", "0", "no", "none", "false", "nan", "null")  # of display and mailer, where they are text
 
 
 class CaseError(ValueError):
     """A line that is no case; the message names the line."""
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A line that gets no answer. `case_id` is None where the line has none that can be read."""
+
+    line: int
+    case_id: str | None
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        """As the answers' file has it, in the place of the answer."""
+        return {"case_id": self.case_id, "line": self.line, "error": self.reason}
 
 
 @dataclass(frozen=True)
@@ -62,30 +78,59 @@ class ExternalCase:
 
 def read_cases(lines: Iterable[str]) -> Iterator[ExternalCase]:
     """The cases of lines, empty ones left out. Raises `CaseError` at the first that is none."""
+    for found in read_lines(lines):
+        if isinstance(found, Unanswered):
+            raise CaseError(f"line {found.line}: {found.reason}")
+        yield found
+
+
+def read_lines(lines: Iterable[str | bytes]) -> Iterator[ExternalCase | Unanswered]:
+    """What each line is, empty ones left out; bytes are UTF-8, with a byte order mark at the beginning or not."""
     seen: dict[str, int] = {}
     for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
-        case = _read_line(number, text)
-        if case.case_id in seen:
-            raise CaseError(f"line {number}: case_id {case.case_id!r} is that of line {seen[case.case_id]}")
-        seen[case.case_id] = number
-        yield case
+        found = _read_line(number, text)
+        if isinstance(found, ExternalCase):
+            if found.case_id in seen:
+                reason = f"case_id {found.case_id!r} is that of line {seen[found.case_id]}"
+                found = Unanswered(number, found.case_id, reason)
+            else:
+                seen[found.case_id] = number
+        yield found
 
 
-def _read_line(number: int, text: str) -> ExternalCase:
+def _read_line(number: int, text: str | bytes) -> ExternalCase | Unanswered:
+    found: Any = None
     try:
-        found = json.loads(text)
+        found = json.loads(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
         if not isinstance(found, dict):
             raise ValueError("it is no JSON object")
         return _case_of(number, found)
+    except UnicodeDecodeError as error:
+        reason = f"no UTF-8 at byte {error.start + 1}"
     except json.JSONDecodeError as error:
-        raise CaseError(f"line {number}: no JSON: {error.msg} at character {error.pos + 1}") from None
-    except (TypeError, ValueError) as error:
-        raise CaseError(f"line {number}: {error}") from None
+        reason = f"no JSON: {error.msg} at character {error.pos + 1}"
+    except RecursionError:
+        reason = "no JSON that can be read: it is nested too deeply"
+    except ValueError as error:
+        reason = str(error)
+    case_id = found.get("case_id") if isinstance(found, dict) else None
+    return Unanswered(number, case_id if isinstance(case_id, str) else None, reason)
 
 
-def _case_of(number: int, found: dict[str, Any]) -> ExternalCase:
+def _plain(value: Any) -> Any:
+    """Tables write what is missing as NaN, and whole numbers of a column with gaps as 18.0."""
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        if value.is_integer():
+            return int(value)
+    return value
+
+
+def _case_of(number: int, said: dict[str, Any]) -> ExternalCase:
+    found = {name: _plain(value) for name, value in said.items()}
     kind = _text(found, "kind")
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r}: there are {', '.join(KINDS)}")
@@ -102,7 +147,7 @@ def _case_of(number: int, found: dict[str, Any]) -> ExternalCase:
         _text(found, "case_id"),
         cast(Kind, kind),
         _text(found, "customer_id"),
-        math.ceil(_instant(_text(found, "as_of"), "as_of").timestamp()) - 1,
+        math.ceil(_seconds(_text(found, "as_of"), "as_of")) - 1,
         _optional(found, "store_id"),
         candidates,
         _context(found.get("candidate_ctx"), candidates),
@@ -110,7 +155,7 @@ def _case_of(number: int, found: dict[str, Any]) -> ExternalCase:
         tuple(_skus(basket, "baskets") for basket in baskets),
         _optional(found, "campaign_id"),
         _optional(found, "campaign_type"),
-        None if end is None else int(_instant(str(end), "end_date").timestamp()),
+        None if end is None else int(_seconds(str(end), "end_date")),
         RANKED if k is None else k,
         found.get("matched", True) is not False,
     )
@@ -122,8 +167,6 @@ def _check(case: ExternalCase) -> None:
     """What its kind needs is there."""
     if case.kind in ("purchase", "promotion_response", "basket_completion") and not case.candidates:
         raise ValueError(f"a {case.kind} case needs candidates")
-    if case.kind == "basket_completion" and not case.partial_basket:
-        raise ValueError("a basket_completion case needs a partial_basket")
     if case.kind == "trip_choice" and (len(case.baskets) < 2 or not all(case.baskets)):
         raise ValueError("a trip_choice case needs two baskets or more, none empty")
     if case.kind == "voucher_redemption" and case.campaign_id is None:
@@ -144,15 +187,21 @@ def _optional(found: dict[str, Any], name: str) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"{name} is neither text nor a whole number")
+    if len(str(value)) > ID_LENGTH_MAX:
+        raise ValueError(f"{name} is longer than {ID_LENGTH_MAX} characters")
     return str(value)
 
 
-def _instant(text: str, name: str) -> datetime:
+def _seconds(text: str, name: str) -> float:
+    """Epoch seconds; without a zone it is UTC."""
     try:
-        instant = datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(f"{name} {text!r} is no date or moment such as 2017-10-01T18:30:00Z") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    seconds = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
+    if not FIRST_MOMENT < seconds <= LAST_MOMENT:
+        raise ValueError(f"{name} {text!r} is not between 1970 and 2100")
+    return seconds
 
 
 def _skus(value: Any, name: str) -> tuple[str, ...]:
@@ -162,18 +211,33 @@ def _skus(value: Any, name: str) -> tuple[str, ...]:
         isinstance(sku, bool) or not isinstance(sku, str | int) or sku == "" for sku in value
     ):
         raise ValueError(f"{name} is no list of skus")
-    return tuple(str(sku) for sku in value)
+    skus = tuple(str(sku) for sku in value)
+    if any(len(sku) > ID_LENGTH_MAX for sku in skus):
+        raise ValueError(f"{name} has a sku of more than {ID_LENGTH_MAX} characters")
+    return skus
 
 
 def _context(value: Any, candidates: tuple[str, ...]) -> tuple[ProductContext, ...] | None:
     """Where display and mailer are said of each candidate. A price is an estimate and is left out; see decision 81."""
-    if value is None:
+    if value is None or value == []:
         return None
     if not isinstance(value, list) or len(value) != len(candidates):
         raise ValueError("candidate_ctx has not as many entries as candidates")
     if any(not isinstance(each, dict) for each in value):
         raise ValueError("candidate_ctx is no list of JSON objects")
     return tuple(
-        ProductContext(sku=sku, display=bool(said.get("display")), mailer=bool(said.get("mailer")))
+        ProductContext(sku=sku, display=_flag(said, "display"), mailer=_flag(said, "mailer"))
         for sku, said in zip(candidates, value, strict=True)
     )
+
+
+def _flag(said: dict[str, Any], name: str) -> bool:
+    """Whether a product is on display or in the mailer. Retailers' codes of where it stands are yes, `0` is no."""
+    value = said.get(name)
+    if value is None or isinstance(value, bool):
+        return value is True
+    if isinstance(value, str):
+        return value.strip().lower() not in NO_CODES
+    if isinstance(value, int | float):
+        return _plain(value) not in (None, 0)
+    raise ValueError(f"candidate_ctx has a {name} that is no flag")

@@ -11,7 +11,7 @@ import polars as pl
 
 from trainer.fidelity.external import ASKED_AS, CaseError, ExternalCase
 from trainer.tasks.cases import Case
-from trainer.tasks.history import History
+from trainer.tasks.history import History, after_the_newest
 from trainer.tasks.replay import Replay
 from trainer.tasks.shelves import DISPLAY, MAILER, holds
 from trainer.tasks.workshop import market_of
@@ -24,6 +24,7 @@ from twin_store.messages.codec import instant_of
 from twin_store.messages.decisions import Environment, ProductContext, QuestionKind, Subject
 from twin_store.symbols import key_of
 
+AFTER_NEWEST_S = 366 * 86_400  # promotions may start after the newest receipt
 SHELVES_BEFORE_DAYS = 63  # displays and mailers that started longer ago are over
 
 
@@ -49,7 +50,10 @@ class Known:
     ) -> None:
         """Raises `NotEnoughHistoryError` if no receipt came before the last case."""
         self._lake = lake
-        last = max(case.as_of for case in cases)
+        # Nothing is known of what is still to come, however late a case says it is asked.
+        last = min(
+            max(case.as_of for case in cases), int(after_the_newest(lake).timestamp()) + AFTER_NEWEST_S
+        )
         without = [case.as_of for case in cases if _reads_shelves(case)]
         shelves_from = min(without) - 86_400 * SHELVES_BEFORE_DAYS if without else last + 1
         self.history = History.from_lake(lake, instant_of(last + 1), instant_of(shelves_from), say)
@@ -90,7 +94,8 @@ class Known:
 
     def _subject(self, external: ExternalCase) -> Subject:
         if external.kind != "voucher_redemption":
-            return Subject(
+            # Not validated: the limits of a message on a topic are none of a file's.
+            return Subject.model_construct(
                 candidates=list(external.candidates),
                 partial_basket=list(external.partial_basket),
                 baskets=[list(basket) for basket in external.baskets],
@@ -98,7 +103,7 @@ class Known:
         campaign = self._campaigns.get(external.campaign_id or "")
         covered = campaign.covered(external.as_of) if campaign else []
         if campaign is None or not covered:
-            raise CaseError(f"line {external.line}: no vouchers of campaign {external.campaign_id} are known")
+            raise CaseError(f"no vouchers of campaign {external.campaign_id} are known")
         kind = external.campaign_type or campaign.campaign_type
         ends = campaign.ends if external.ends is None else external.ends
         key = external.campaign_id, kind, ends, len(covered)  # coupons are only ever added as time goes on

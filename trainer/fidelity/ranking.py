@@ -15,15 +15,19 @@ from twin_store.market import W_LINES, W_WEEK, Market
 from twin_store.messages.codec import SECONDS_PER_DAY, week_of_day
 
 OWN, BEST_SELLERS = 60, 40  # proposed: of what she bought, and of what sells best
+SELLERS_KEPT = 260  # no more than are ever proposed to somebody who bought the best of them
 HALVING_DAYS = 60.0  # a purchase counts half as much after so long
 SELLING_WEEKS = 4
 
 
-def proposals(twin: Twin, as_of: int, best_sellers: Sequence[str], names: dict[int, str]) -> list[str]:
+def proposals(
+    twin: Twin, as_of: int, best_sellers: Sequence[str], names: dict[int, str], k: int = 0
+) -> list[str]:
     """Skus to ask about: hers with the most recent and frequent purchases first, then what sells best.
 
     Args:
         names: sku by key; hers that are not in it are left out.
+        k: so many are ranked, so that at least as many best sellers are proposed.
     """
     cells = twin.cells[twin.cells[:, C_LINES] > 0]
     found: list[str] = []
@@ -34,7 +38,7 @@ def proposals(twin: Twin, as_of: int, best_sellers: Sequence[str], names: dict[i
         order = np.argsort(-weights, kind="stable")[:OWN]
         found = [names[key] for key in keys[order].tolist() if key in names]
     own = set(found)
-    return found + [sku for sku in best_sellers if sku not in own][:BEST_SELLERS]
+    return found + [sku for sku in best_sellers if sku not in own][: max(BEST_SELLERS, k)]
 
 
 class BestSellers:
@@ -47,7 +51,7 @@ class BestSellers:
         self._weeks: dict[int, list[str]] = {}
 
     def at(self, as_of: int) -> list[str]:
-        """The skus, best first; no more than are ever proposed to somebody who bought them all."""
+        """The skus, best first."""
         week = week_of_day(as_of // SECONDS_PER_DAY)
         if week not in self._weeks:
             self._weeks[week] = self._before(week)
@@ -62,5 +66,5 @@ class BestSellers:
             weeks = tables.weeks[tables.starts[row] : tables.starts[row] + tables.lengths[row]]
             recent = (weeks[:, W_WEEK] < week) & (weeks[:, W_WEEK] >= week - SELLING_WEEKS)
             sold[i] = weeks[recent, W_LINES].sum()
-        order = np.argsort(-sold, kind="stable")[: OWN + BEST_SELLERS]
+        order = np.argsort(-sold, kind="stable")[:SELLERS_KEPT]
         return [self._names[key] for key in keys[order][sold[order] > 0].tolist()]

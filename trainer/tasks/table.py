@@ -41,9 +41,16 @@ class Table:
 
     def where(self, rows: np.ndarray) -> "Table":
         """The rows where the mask is true."""
-        columns = (self.evidence, self.labels, self.weights, self.cases, self.seconds, self.matched)
-        segments = None if self.segments is None else self.segments[rows]
-        return Table(self.kind, *(column[rows] for column in columns), segments)
+        return Table(
+            self.kind,
+            evidence=self.evidence[rows],
+            labels=self.labels[rows],
+            weights=self.weights[rows],
+            cases=self.cases[rows],
+            seconds=self.seconds[rows],
+            matched=self.matched[rows],
+            segments=None if self.segments is None else self.segments[rows],
+        )
 
     def column(self, name: str) -> np.ndarray:
         """One number of the evidence, of every row."""
