@@ -5,7 +5,18 @@ import math
 import numpy as np
 from numba import njit
 
-from twin_store.affinity import BUYERS, RARITY, REBUY_DAYS, REBUY_RATE, AffinityTables
+from twin_store.affinity import (
+    BUYERS,
+    HOURS,
+    LINES,
+    OF_PARENT,
+    RARITY,
+    REBUY_DAYS,
+    REBUY_RATE,
+    TRIAL,
+    AffinityTables,
+    StoreTables,
+)
 from twin_store.catalogue import UNKNOWN, CatalogueTables
 from twin_store.dna.layout import (
     C_LINES,
@@ -16,6 +27,7 @@ from twin_store.dna.layout import (
     H_WEEKDAY,
     V_DAY,
     V_KEY,
+    V_LINES,
     V_RECEIPTS,
 )
 from twin_store.dna.receipts import FIRST_MONDAY
@@ -24,12 +36,14 @@ from twin_store.evidence.history import (
     RUN_CARTS,
     RUN_DAYS,
     RUN_DEALS,
+    RUN_LAST,
     RUN_LINES,
     RUN_NET,
     RUN_UNITS,
     RUN_VIEWS,
     RUN_WEIGHT,
     THOUSANDTHS,
+    WINDOW_DAYS,
     History,
     read_history,
     run_of,
@@ -44,7 +58,15 @@ from twin_store.evidence.names import (
     OF_MOMENT,
     OF_PRODUCT,
 )
-from twin_store.evidence.products import P_OWN_BRAND, P_PRICE, cosine, lift, pair_count, write_product
+from twin_store.evidence.products import (
+    P_OWN_BRAND,
+    P_PRICE,
+    cosine,
+    lift,
+    pair_count,
+    store_lift,
+    write_product,
+)
 from twin_store.key_index import ABSENT, find, find_all
 from twin_store.market import MarketTables, listing_key_compiled
 from twin_store.messages.codec import SECONDS_PER_DAY
@@ -56,14 +78,16 @@ ENVIRONMENT_COLUMNS = 3
 (
     I_UNITS, I_DEAL_SHARE, I_TO_MEAN_PAID, I_TO_LAST_PAID, I_TO_LEAST_PAID, I_VIEWS, I_CARTS, I_OF_TYPE,
     I_OF_SECTION, I_LAST_OF_TYPE, I_TYPE_KINDS, I_TYPE_DEAL_SHARE, I_SECTION_DEAL_SHARE, I_TO_TYPE_PAID,
-    I_BRAND_SHARE, I_BRAND_OF_SECTION, I_PRIVATE_OF_SECTION,
-) = range(17)  # fmt: skip
-M_HOUR, M_WEEKDAY, M_STORE, M_STORE_LISTS, M_DISPLAY, M_MAILER = range(6)
+    I_BRAND_SHARE, I_BRAND_OF_SECTION, I_PRIVATE_OF_SECTION, I_OTHER_SINCE,
+) = range(18)  # fmt: skip
+M_HOUR, M_WEEKDAY, M_STORE, M_STORE_LISTS, M_DISPLAY, M_MAILER, M_STORE_LINES = range(7)
 (
     A_REBUY_RATE, A_REBUY_DAYS, A_REBUY_DUE, A_BUYERS, A_TYPE_REBUY_RATE, A_TYPE_REBUY_DUE, A_HISTORY,
     A_HISTORY_TYPE, A_TASTE, A_TYPE_TASTE, A_BASKET_SIZE, A_BASKET, A_BASKET_BEST, A_BASKET_LIFT, A_BASKET_LIFT_BEST,
-    A_BASKET_HAS_TYPE, A_BASKET_HAS_SECTION,
-) = range(17)  # fmt: skip
+    A_BASKET_HAS_TYPE, A_BASKET_HAS_SECTION, A_TASTE_LIFT, A_HOUR, A_WEEKDAY, A_TYPE_HOUR, A_TYPE_WEEKDAY, A_LINES,
+    A_TYPE_LINES, A_TRIAL, A_OF_TYPE, A_TYPE_OF_SECTION, A_STORE, A_STORE_TYPE,
+) = range(29)  # fmt: skip
+BUYERS_PRIOR = 10.0
 ITEM, TYPE, SECTION = 0, LEVEL_COLUMNS, 2 * LEVEL_COLUMNS
 
 
@@ -77,6 +101,7 @@ def item_evidence(
     market: MarketTables,
     skus: AffinityTables,
     types: AffinityTables,
+    stores: StoreTables,
     candidates: np.ndarray,
     environment: np.ndarray,
     store: int,
@@ -112,7 +137,8 @@ def item_evidence(
         write_product(market, candidates[i], week, environment[i, E_PRICE], list_price, row[OF_PRODUCT:])
         row[OF_PRODUCT + P_OWN_BRAND] = private if private >= 0 else math.nan
         _write_item(history, cells, candidates[i], section, item_type, brand, row[OF_PRODUCT + P_PRICE], row)
-        row[OF_MOMENT : OF_MOMENT + M_STORE_LISTS] = moment
+        row[OF_MOMENT : OF_MOMENT + M_STORE_LISTS] = moment[:M_STORE_LISTS]
+        row[OF_MOMENT + M_STORE_LINES] = moment[M_STORE_LISTS]
         if store != 0:
             row[OF_MOMENT + M_STORE_LISTS] = _lists(market, candidates[i], store, week)
         row[OF_MOMENT + M_DISPLAY] = environment[i, E_DISPLAY]
@@ -127,6 +153,12 @@ def item_evidence(
         if own_type != ABSENT:
             affinity[A_HISTORY_TYPE] = _type_affinity(types, own_type, type_weights)
             affinity[A_TYPE_TASTE] = np.dot(type_taste, types.vectors[own_type])
+        if own != ABSENT:
+            affinity[A_TASTE_LIFT] = affinity[A_TASTE] / math.sqrt(skus.facts[own, BUYERS] + BUYERS_PRIOR)
+        _write_usage(skus, types, own, own_type, as_of, affinity)
+        if store != 0:
+            affinity[A_STORE] = store_lift(stores, candidates[i], store)
+            affinity[A_STORE_TYPE] = store_lift(stores, item_type, store)
         affinity[A_BASKET_SIZE] = basket.shape[0]
         if basket.shape[0] > 0:
             _write_basket(skus, types, own, own_type, basket_rows, basket_type_rows, affinity)
@@ -207,6 +239,7 @@ def _write_item(
     of_brand = 0.0
     of_type = np.zeros(5)  # lines, deals, units, net, kinds
     of_section = np.zeros(4)  # lines, deals, of the brand, own brand
+    other = 0.0
     for r in range(history.runs.shape[0]):
         lines = history.runs[r, RUN_LINES]
         same_brand = brand != UNKNOWN and history.run_brands[r] == brand
@@ -219,12 +252,16 @@ def _write_item(
             of_type[2] += history.runs[r, RUN_UNITS]
             of_type[3] += history.runs[r, RUN_NET]
             of_type[4] += 1
+            if r != run:
+                other = max(other, history.runs[r, RUN_LAST])
         if section != UNKNOWN and history.run_sections[r] == section:
             of_section[0] += lines
             of_section[1] += history.runs[r, RUN_DEALS]
             of_section[2] += lines if same_brand else 0.0
             of_section[3] += lines if history.run_private[r] == 1 else 0.0
     out[I_TYPE_KINDS] = of_type[4]
+    if other > 0:
+        out[I_OTHER_SINCE] = WINDOW_DAYS - other
     if of_type[0] > 0:
         out[I_OF_TYPE] = own[RUN_LINES] / of_type[0]
         out[I_TYPE_DEAL_SHARE] = of_type[1] / of_type[0]
@@ -262,8 +299,8 @@ def _write_paid(cells: np.ndarray, start: int, end: int, price: float, out: np.n
 
 @njit(cache=True, nogil=True)
 def _read_moment(visits: np.ndarray, head: np.ndarray, as_of: int, visit: int, first_day: int) -> np.ndarray:
-    """Shares of her receipts at this hour, on this weekday, in this store."""
-    out = np.full(3, math.nan)
+    """Shares of her receipts at this hour, on this weekday, in this store; her lines a receipt there."""
+    out = np.full(4, math.nan)
     receipts = head[H_RECEIPTS]
     if receipts <= 0:
         return out
@@ -275,14 +312,18 @@ def _read_moment(visits: np.ndarray, head: np.ndarray, as_of: int, visit: int, f
     out[M_WEEKDAY] = head[H_WEEKDAY + (as_of // SECONDS_PER_DAY - FIRST_MONDAY) % 7] / receipts
     if visit != 0:
         here = 0
+        lines = 0
         everywhere = 0
         for i in range(visits.shape[0]):
             if visits[i, V_DAY] > first_day:
                 everywhere += visits[i, V_RECEIPTS]
                 if visits[i, V_KEY] == visit:
                     here += visits[i, V_RECEIPTS]
+                    lines += visits[i, V_LINES]
         if everywhere > 0:
             out[M_STORE] = here / everywhere
+        if here > 0:
+            out[M_STORE_LISTS] = lines / here
     return out
 
 
@@ -304,6 +345,26 @@ def _write_rebuys(
     if own_type != ABSENT:
         out[A_TYPE_REBUY_RATE] = types.facts[own_type, REBUY_RATE]
         out[A_TYPE_REBUY_DUE] = row[TYPE + L_SINCE] / types.facts[own_type, REBUY_DAYS]
+
+
+@njit(cache=True, nogil=True)
+def _write_usage(
+    skus: AffinityTables, types: AffinityTables, own: int, own_type: int, as_of: int, out: np.ndarray
+) -> None:
+    """When, in what baskets and by whom all customers buy it."""
+    hour = as_of % SECONDS_PER_DAY * HOURS // SECONDS_PER_DAY
+    weekday = as_of // SECONDS_PER_DAY % 7
+    if own != ABSENT:
+        out[A_HOUR] = skus.hours[own, hour]
+        out[A_WEEKDAY] = skus.weekdays[own, weekday]
+        out[A_LINES] = skus.facts[own, LINES]
+        out[A_TRIAL] = skus.facts[own, TRIAL]
+        out[A_OF_TYPE] = skus.facts[own, OF_PARENT]
+    if own_type != ABSENT:
+        out[A_TYPE_HOUR] = types.hours[own_type, hour]
+        out[A_TYPE_WEEKDAY] = types.weekdays[own_type, weekday]
+        out[A_TYPE_LINES] = types.facts[own_type, LINES]
+        out[A_TYPE_OF_SECTION] = types.facts[own_type, OF_PARENT]
 
 
 @njit(cache=True, nogil=True)
