@@ -1,4 +1,4 @@
-"""Fits `twin_store.affinity`: what shares baskets, what is bought again and after how long, when and where. All counting."""
+"""Fits `twin_store.affinity`: what shares baskets, what is bought again, when and where. All counting."""
 
 from dataclasses import dataclass
 
@@ -116,10 +116,14 @@ def _fit_level(
     _fill_rebuys(bought, facts)
     lines = _lines_of(purchases, keys, parents, names)
     _fill_baskets(lines, facts)
-    hours, weekdays = (_lifts(lines, column, columns) for column, columns in (("hour", HOURS), ("weekday", 7)))
+    hours, weekdays = (
+        _lifts(lines, column, columns) for column, columns in (("hour", HOURS), ("weekday", 7))
+    )
     vectors, facts[:, RARITY] = fit_taste(*_day_counts(purchases, keys, names), len(names))
-    total = np.array([len(np.unique(purchases.baskets))], dtype=np.int64)
-    return AffinityLevel(names, starts, neighbours, together, facts, vectors, hours, weekdays, total)
+    totals = np.array(
+        [len(np.unique(purchases.baskets)), len(np.unique(purchases.customers))], dtype=np.int64
+    )
+    return AffinityLevel(names, starts, neighbours, together, facts, vectors, hours, weekdays, totals)
 
 
 def _count_pairs(
@@ -216,9 +220,7 @@ def _fill_rebuys(bought: np.ndarray, facts: np.ndarray) -> None:
     facts[:, REBUY_DAYS] = _medians(bought[again, 0], gaps[again], n)
 
 
-def _lines_of(
-    purchases: Purchases, keys: np.ndarray, parents: np.ndarray, names: np.ndarray
-) -> pl.DataFrame:
+def _lines_of(purchases: Purchases, keys: np.ndarray, parents: np.ndarray, names: np.ndarray) -> pl.DataFrame:
     """Every line with a row of these names, -1 for none: when it was, in what basket, whether it was a first one."""
     if not len(keys):
         return pl.DataFrame()
@@ -248,28 +250,19 @@ def _fill_baskets(lines: pl.DataFrame, facts: np.ndarray) -> None:
     """The size of the baskets with each row; of late, its share of first purchases and of what its parent sold."""
     if lines.is_empty() or not len(facts):
         return
-    mean = float(lines["size"].mean())  # type: ignore[arg-type]
-    late = pl.col("late")
-    of_parent = lines.filter(late).group_by("parent").len("siblings")
-    found = (
-        lines.filter(pl.col("row") >= 0)
-        .group_by("row")
-        .agg(
-            pl.len().alias("n"),
-            pl.col("size").mean(),
-            (late & pl.col("first")).sum().alias("first"),
-            late.sum().alias("late"),
-            pl.col("parent").first(),
-        )
-        .join(of_parent, on="parent", how="left")
-        .sort("row")
-    )
-    rows, n, size, first, sold, siblings = (
-        found[name].fill_null(0).to_numpy() for name in ("row", "n", "size", "first", "late", "siblings")
-    )
-    facts[rows, LINES] = (n * size + SIZE_PRIOR * mean) / (n + SIZE_PRIOR)
-    facts[rows, TRIAL] = (first + TRIAL_PRIOR / 2) / (sold + TRIAL_PRIOR)
-    facts[rows, OF_PARENT] = (sold + 0.5) / (siblings + 1.0)
+    rows, size, first, late = (lines[name].to_numpy() for name in ("row", "size", "first", "late"))
+    _, parents = np.unique(lines["parent"].to_numpy(), return_inverse=True)
+    held = rows >= 0
+    n = len(facts)
+    count, total = np.bincount(rows[held], minlength=n), np.bincount(rows[held], size[held], minlength=n)
+    facts[:, LINES] = (total + SIZE_PRIOR * size.mean()) / (count + SIZE_PRIOR)
+    sold = np.bincount(rows[held & late], minlength=n)
+    tried = np.bincount(rows[held & late & first], minlength=n)
+    facts[:, TRIAL] = (tried + TRIAL_PRIOR / 2) / (sold + TRIAL_PRIOR)
+    of_parent = np.bincount(parents[late], minlength=int(parents.max()) + 1)
+    parent = np.zeros(n, dtype=np.int64)
+    parent[rows[held]] = parents[held]
+    facts[:, OF_PARENT] = (sold + 0.5) / (of_parent[parent] + 1.0)
 
 
 def _lifts(lines: pl.DataFrame, column: str, columns: int) -> np.ndarray:
@@ -291,7 +284,9 @@ def _fit_stores(purchases: Purchases) -> StoreTables:
     everything = pl.lit(EVERYTHING, dtype=pl.Int64)
     parts = []
     for what, least in (("sku", STORE_LINES_MIN), ("type", 1)):
-        counted = sold.group_by(pl.col(what).alias("what"), "store").len("lines").filter(pl.col("what") != UNKNOWN)
+        counted = (
+            sold.group_by(pl.col(what).alias("what"), "store").len("lines").filter(pl.col("what") != UNKNOWN)
+        )
         parts.append(counted.filter(pl.col("lines") >= least))
         parts.append(counted.group_by("what", everything.alias("store")).agg(pl.col("lines").sum()))
     parts.append(sold.group_by(everything.alias("what"), "store").len("lines"))

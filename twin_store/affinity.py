@@ -15,6 +15,7 @@ from twin_store.key_index import KeyIndex
 
 REBUY_RATE, REBUY_DAYS, BUYERS, BASKETS, RARITY, LINES, TRIAL, OF_PARENT = range(8)
 FACTS = 8
+ALL_BASKETS, ALL_CUSTOMERS = range(2)
 TASTE_DIMENSIONS = 48
 HOURS = 12  # parts of a day, two hours each
 EVERYTHING = 0  # in place of a product's or a store's key
@@ -35,7 +36,7 @@ class AffinityTables(NamedTuple):
             latest purchases that were a customer's first, and its share of what its type (its section) sold of late.
         vectors: [n, TASTE_DIMENSIONS] where it lies in the space of tastes: customers' purchases, reduced.
         hours, weekdays: [n, HOURS] and [n, 7] log of how much oftener than anything else it is bought then.
-        baskets: [1] all baskets.
+        totals: [2] all baskets, all customers.
     """
 
     keys: np.ndarray
@@ -48,7 +49,7 @@ class AffinityTables(NamedTuple):
     vectors: np.ndarray
     hours: np.ndarray
     weekdays: np.ndarray
-    baskets: np.ndarray
+    totals: np.ndarray
 
 
 class StoreTables(NamedTuple):
@@ -73,15 +74,16 @@ class AffinityLevel:
     vectors: np.ndarray
     hours: np.ndarray
     weekdays: np.ndarray
-    baskets: np.ndarray
+    totals: np.ndarray
 
     @classmethod
     def empty(cls) -> Self:
         """Knows nothing: evidence that needs it is missing."""
         none = np.zeros(0, dtype=np.int64)
         one = np.zeros(1, dtype=np.int64)
+        totals = np.zeros(2, dtype=np.int64)
         vectors, hours, weekdays = (np.zeros((0, columns)) for columns in (TASTE_DIMENSIONS, HOURS, 7))
-        return cls(none, one, none, none, np.zeros((0, FACTS)), vectors, hours, weekdays, one)
+        return cls(none, one, none, none, np.zeros((0, FACTS)), vectors, hours, weekdays, totals)
 
     def tables(self) -> AffinityTables:
         """For compiled code."""

@@ -6,6 +6,9 @@ import numpy as np
 from numba import njit
 
 from twin_store.affinity import (
+    ALL_BASKETS,
+    ALL_CUSTOMERS,
+    BASKETS,
     BUYERS,
     HOURS,
     LINES,
@@ -85,8 +88,9 @@ M_HOUR, M_WEEKDAY, M_STORE, M_STORE_LISTS, M_DISPLAY, M_MAILER, M_STORE_LINES = 
     A_REBUY_RATE, A_REBUY_DAYS, A_REBUY_DUE, A_BUYERS, A_TYPE_REBUY_RATE, A_TYPE_REBUY_DUE, A_HISTORY,
     A_HISTORY_TYPE, A_TASTE, A_TYPE_TASTE, A_BASKET_SIZE, A_BASKET, A_BASKET_BEST, A_BASKET_LIFT, A_BASKET_LIFT_BEST,
     A_BASKET_HAS_TYPE, A_BASKET_HAS_SECTION, A_TASTE_LIFT, A_HOUR, A_WEEKDAY, A_TYPE_HOUR, A_TYPE_WEEKDAY, A_LINES,
-    A_TYPE_LINES, A_TRIAL, A_OF_TYPE, A_TYPE_OF_SECTION, A_STORE, A_STORE_TYPE,
-) = range(29)  # fmt: skip
+    A_TYPE_LINES, A_TRIAL, A_OF_TYPE, A_TYPE_OF_SECTION, A_STORE, A_STORE_TYPE, A_REACH, A_TYPE_REACH, A_TYPE_TRIAL,
+    A_TYPE_BASKETS,
+) = range(33)  # fmt: skip
 BUYERS_PRIOR = 10.0
 ITEM, TYPE, SECTION = 0, LEVEL_COLUMNS, 2 * LEVEL_COLUMNS
 
@@ -158,7 +162,8 @@ def item_evidence(
         _write_usage(skus, types, own, own_type, as_of, affinity)
         if store != 0:
             affinity[A_STORE] = store_lift(stores, candidates[i], store)
-            affinity[A_STORE_TYPE] = store_lift(stores, item_type, store)
+            if item_type != UNKNOWN:
+                affinity[A_STORE_TYPE] = store_lift(stores, item_type, store)
         affinity[A_BASKET_SIZE] = basket.shape[0]
         if basket.shape[0] > 0:
             _write_basket(skus, types, own, own_type, basket_rows, basket_type_rows, affinity)
@@ -360,11 +365,15 @@ def _write_usage(
         out[A_LINES] = skus.facts[own, LINES]
         out[A_TRIAL] = skus.facts[own, TRIAL]
         out[A_OF_TYPE] = skus.facts[own, OF_PARENT]
+        out[A_REACH] = skus.facts[own, BUYERS] / skus.totals[ALL_CUSTOMERS]
     if own_type != ABSENT:
         out[A_TYPE_HOUR] = types.hours[own_type, hour]
         out[A_TYPE_WEEKDAY] = types.weekdays[own_type, weekday]
         out[A_TYPE_LINES] = types.facts[own_type, LINES]
         out[A_TYPE_OF_SECTION] = types.facts[own_type, OF_PARENT]
+        out[A_TYPE_REACH] = types.facts[own_type, BUYERS] / types.totals[ALL_CUSTOMERS]
+        out[A_TYPE_TRIAL] = types.facts[own_type, TRIAL]
+        out[A_TYPE_BASKETS] = types.facts[own_type, BASKETS] / types.totals[ALL_BASKETS]
 
 
 @njit(cache=True, nogil=True)

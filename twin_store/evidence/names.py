@@ -115,8 +115,12 @@ _AFFINITY = (
     Fact("basket_type_lift_best", "log ratio", "the same, of the basket's best single type"),
     Fact("basket_has_type", "yes/no", "1 if the basket already holds the item's type"),
     Fact("basket_has_section", "yes/no", "1 if the basket already holds the item's section"),
-    Fact("taste_lift", "score", "taste over the root of the item's buyers: nearer than its popularity makes it"),
-    Fact("hour_lift", "log ratio", "how much oftener than anything else the item is bought at this time of day"),
+    Fact(
+        "taste_lift", "score", "taste over the root of the item's buyers: nearer than its popularity makes it"
+    ),
+    Fact(
+        "hour_lift", "log ratio", "how much oftener than anything else the item is bought at this time of day"
+    ),
     Fact("weekday_lift", "log ratio", "the same on this weekday"),
     Fact("type_hour_lift", "log ratio", "as hour_lift, for the item's type"),
     Fact("type_weekday_lift", "log ratio", "as weekday_lift, for the item's type"),
@@ -127,6 +131,10 @@ _AFFINITY = (
     Fact("type_of_section", "share", "share of what its section sold in 13 weeks that was its type"),
     Fact("store_lift", "log ratio", "how much oftener than elsewhere the item is bought in this store"),
     Fact("store_type_lift", "log ratio", "the same for its type"),
+    Fact("product_reach", "share", "share of all customers who ever bought it"),
+    Fact("type_reach", "share", "share of all customers who ever bought its type"),
+    Fact("type_trial_share", "share", "as trial_share, for the item's type"),
+    Fact("type_baskets", "share", "share of all baskets that held its type"),
 )
 
 ITEM_EVIDENCE: tuple[Fact, ...] = (
@@ -180,6 +188,24 @@ BASKET_EVIDENCE: tuple[Fact, ...] = (
     Fact("trips", "days", "her shopping days in the last 53 weeks"),
     Fact("trip_since", "days", "days since she last shopped"),
     Fact("variety", "share", "different items over purchases"),
+    Fact(
+        "known_lift",
+        "log ratio",
+        "mean log of how much likelier she knows, or does not know, each item than others",
+    ),
+    Fact("known_lift_total", "log ratio", "the same summed over the items"),
+    Fact("known_type_lift", "log ratio", "as known_lift, for the types"),
+    Fact("type_share_lift", "log ratio", "mean log of her share of the type over everybody's"),
+    Fact("type_share_lift_total", "log ratio", "the same summed over the items"),
+    Fact("taste_lift", "score", "mean of how near the items lie to her taste for their popularity"),
+    Fact("taste_lift_least", "score", "the least of those"),
+    Fact("taste_lift_best", "score", "the greatest of those"),
+    Fact("hour_lift", "log ratio", "mean of how much oftener the items are bought at this time of day"),
+    Fact("type_hour_lift", "log ratio", "the same by types"),
+    Fact("weekday_lift", "log ratio", "mean of how much oftener the items are bought on this weekday"),
+    Fact("type_weekday_lift", "log ratio", "the same by types"),
+    Fact("store_lift", "log ratio", "mean of how much oftener the items are bought in this store"),
+    Fact("lines_difference", "log lines", "mean size of baskets with the items less that of hers"),
 )
 """One row a basket: trip_choice."""
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from twin_store.affinity import BASKETS, EVERYTHING, AffinityTables, StoreTables
+from twin_store.affinity import ALL_BASKETS, BASKETS, EVERYTHING, AffinityTables, StoreTables
 from twin_store.key_index import ABSENT, find
 from twin_store.market import (
     MARKET_WEEKS,
@@ -106,7 +106,7 @@ def cosine(level: AffinityTables, one: int, other: int, together: float) -> floa
 @njit(cache=True, nogil=True)
 def lift(level: AffinityTables, one: int, other: int, together: float) -> float:
     """Log of how much oftener than by chance two rows share a basket, shrunk towards 0 where little is known."""
-    expected = level.facts[one, BASKETS] * level.facts[other, BASKETS] / level.baskets[0]
+    expected = level.facts[one, BASKETS] * level.facts[other, BASKETS] / level.totals[ALL_BASKETS]
     return math.log((together + LIFT_FLOOR) / (expected + LIFT_FLOOR))
 
 
