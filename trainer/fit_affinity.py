@@ -1,89 +1,30 @@
 """Fits `twin_store.affinity`: what shares baskets, what is bought again, when and where. All counting."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 from numba import njit
 
 from trainer.fit_taste import fit_taste
-from trainer.tasks.history import History
-from trainer.tasks.replay import keys_of
+from trainer.fit_usage import fit_stores, fit_usage
+from trainer.purchases import Purchases
 from twin_store.affinity import (
     BASKETS,
     BUYERS,
-    EVERYTHING,
     FACTS,
-    HOURS,
-    LINES,
-    OF_PARENT,
     RARITY,
     REBUY_DAYS,
     REBUY_RATE,
-    TRIAL,
     Affinity,
     AffinityLevel,
-    StoreTables,
 )
-from twin_store.catalogue import UNKNOWN, Catalogue
+from twin_store.catalogue import UNKNOWN
 from twin_store.key_index import ABSENT
-from twin_store.market import listing_key
-from twin_store.messages.codec import SECONDS_PER_DAY
 
 BASKETS_MIN = 5  # rarer skus have no row
 TOGETHER_MIN = 2
 NEIGHBOURS_MAX = {"skus": 64, "types": 512}
 REBUY_HORIZON_DAYS = 56
-LATE_DAYS = 91  # what is sold "of late"
-CLOCK_PRIOR = 20.0  # lines at everybody's hours and weekdays that a product starts from
-SIZE_PRIOR = 10.0  # lines in baskets of mean size, likewise
-TRIAL_PRIOR = 5.0  # purchases, half of them first ones, likewise
-STORE_LINES_MIN = 2  # of a sku in a store; types are kept from the first line on
 PRIOR_PURCHASES = 5.0  # a product's rate starts from the average as if this many purchases had shown it
-
-
-@dataclass(frozen=True)
-class Purchases:
-    """Sales as integers, in order of time: who bought what when, in which basket."""
-
-    customers: np.ndarray
-    baskets: np.ndarray
-    days: np.ndarray
-    seconds: np.ndarray
-    skus: np.ndarray
-    types: np.ndarray
-    sections: np.ndarray
-    stores: np.ndarray
-
-    @classmethod
-    def of(cls, history: History, catalogue: Catalogue) -> "Purchases":
-        """The sale lines of a history; `skus`, `types`, `sections` and `stores` are keys."""
-        sold = history.lines.filter((pl.col("kind") == "sale") & pl.col("sku").is_not_null())
-        skus = keys_of(sold["sku"])
-        rows = catalogue.rows_of(skus)
-        known = rows != ABSENT
-        types, sections = np.full((2, len(skus)), UNKNOWN, dtype=np.int64)
-        types[known] = catalogue.tables().item_type[rows[known]]
-        sections[known] = catalogue.tables().section[rows[known]]
-        seconds = sold["second"].to_numpy()
-        return cls(
-            sold["customer_id"].rank("dense").to_numpy().astype(np.int64),
-            sold.select(pl.struct("customer_id", "transaction_id").rank("dense"))
-            .to_series()
-            .to_numpy()
-            .astype(np.int64),
-            seconds // SECONDS_PER_DAY,
-            seconds,
-            skus,
-            types,
-            sections,
-            keys_of(sold["store_id"]),
-        )
-
-    def before(self, second: int) -> "Purchases":
-        """Those before a moment."""
-        count = int(np.searchsorted(self.seconds, second))
-        return Purchases(*(getattr(self, name)[:count] for name in self.__dataclass_fields__))
 
 
 def fit_affinity(purchases: Purchases, campaign_rates: dict[str, float] | None = None) -> Affinity:
@@ -92,7 +33,7 @@ def fit_affinity(purchases: Purchases, campaign_rates: dict[str, float] | None =
         _fit_level(purchases, purchases.skus, purchases.types, NEIGHBOURS_MAX["skus"]),
         _fit_level(purchases, purchases.types, purchases.sections, NEIGHBOURS_MAX["types"]),
         campaign_rates,
-        _fit_stores(purchases),
+        fit_stores(purchases),
     )
 
 
@@ -114,11 +55,7 @@ def _fit_level(
     facts[:, BASKETS] = counts
     bought = _distinct_days(purchases, keys, names)
     _fill_rebuys(bought, facts)
-    lines = _lines_of(purchases, keys, parents, names)
-    _fill_baskets(lines, facts)
-    hours, weekdays = (
-        _lifts(lines, column, columns) for column, columns in (("hour", HOURS), ("weekday", 7))
-    )
+    hours, weekdays = fit_usage(purchases, keys, parents, names, facts)
     vectors, facts[:, RARITY] = fit_taste(*_day_counts(purchases, keys, names), len(names))
     totals = np.array(
         [len(np.unique(purchases.baskets)), len(np.unique(purchases.customers))], dtype=np.int64
@@ -218,83 +155,6 @@ def _fill_rebuys(bought: np.ndarray, facts: np.ndarray) -> None:
     facts[:, REBUY_RATE] = (repeated + PRIOR_PURCHASES * average) / (tried + PRIOR_PURCHASES)
     facts[:, BUYERS] = np.bincount(bought[np.append(True, ~same), 0], minlength=n)
     facts[:, REBUY_DAYS] = _medians(bought[again, 0], gaps[again], n)
-
-
-def _lines_of(purchases: Purchases, keys: np.ndarray, parents: np.ndarray, names: np.ndarray) -> pl.DataFrame:
-    """Every line with a row of these names, -1 for none: when it was, in what basket, whether it was a first one."""
-    if not len(keys):
-        return pl.DataFrame()
-    places = np.minimum(np.searchsorted(names, keys), max(len(names) - 1, 0))
-    rows = np.where(names[places] == keys, places, -1) if len(names) else np.full(len(keys), -1)
-    hour = purchases.seconds % SECONDS_PER_DAY * HOURS // SECONDS_PER_DAY
-    frame = pl.DataFrame(
-        {
-            "row": rows,
-            "parent": parents,
-            "customer": purchases.customers,
-            "basket": purchases.baskets,
-            "second": purchases.seconds,
-            "hour": hour,
-            "weekday": purchases.days % 7,
-        }
-    )
-    late = pl.col("second") > pl.col("second").max() - LATE_DAYS * SECONDS_PER_DAY
-    return frame.with_columns(
-        pl.len().over("basket").log().alias("size"),
-        (pl.col("second") == pl.col("second").min().over("customer", "row")).alias("first"),
-        late.alias("late"),
-    )
-
-
-def _fill_baskets(lines: pl.DataFrame, facts: np.ndarray) -> None:
-    """The size of the baskets with each row; of late, its share of first purchases and of what its parent sold."""
-    if lines.is_empty() or not len(facts):
-        return
-    rows, size, first, late = (lines[name].to_numpy() for name in ("row", "size", "first", "late"))
-    _, parents = np.unique(lines["parent"].to_numpy(), return_inverse=True)
-    held = rows >= 0
-    n = len(facts)
-    count, total = np.bincount(rows[held], minlength=n), np.bincount(rows[held], size[held], minlength=n)
-    facts[:, LINES] = (total + SIZE_PRIOR * size.mean()) / (count + SIZE_PRIOR)
-    sold = np.bincount(rows[held & late], minlength=n)
-    tried = np.bincount(rows[held & late & first], minlength=n)
-    facts[:, TRIAL] = (tried + TRIAL_PRIOR / 2) / (sold + TRIAL_PRIOR)
-    of_parent = np.bincount(parents[late], minlength=int(parents.max()) + 1)
-    parent = np.zeros(n, dtype=np.int64)
-    parent[rows[held]] = parents[held]
-    facts[:, OF_PARENT] = (sold + 0.5) / (of_parent[parent] + 1.0)
-
-
-def _lifts(lines: pl.DataFrame, column: str, columns: int) -> np.ndarray:
-    """By row, the log of how much oftener than all lines its lines are of each value of a column: [n, columns]."""
-    if lines.is_empty():
-        return np.zeros((0, columns))
-    values, rows = lines[column].to_numpy(), lines["row"].to_numpy()
-    usual = np.maximum(np.bincount(values, minlength=columns) / len(values), 1e-6)
-    held = rows >= 0
-    n = int(rows.max()) + 1
-    counts = np.bincount(rows[held] * columns + values[held], minlength=n * columns).reshape(n, columns)
-    shares = (counts + CLOCK_PRIOR * usual) / (counts.sum(axis=1, keepdims=True) + CLOCK_PRIOR)
-    return np.asarray(np.log(shares / usual))
-
-
-def _fit_stores(purchases: Purchases) -> StoreTables:
-    """Lines by sku and store, type and store, and their sums."""
-    sold = pl.DataFrame({"sku": purchases.skus, "type": purchases.types, "store": purchases.stores})
-    everything = pl.lit(EVERYTHING, dtype=pl.Int64)
-    parts = []
-    for what, least in (("sku", STORE_LINES_MIN), ("type", 1)):
-        counted = (
-            sold.group_by(pl.col(what).alias("what"), "store").len("lines").filter(pl.col("what") != UNKNOWN)
-        )
-        parts.append(counted.filter(pl.col("lines") >= least))
-        parts.append(counted.group_by("what", everything.alias("store")).agg(pl.col("lines").sum()))
-    parts.append(sold.group_by(everything.alias("what"), "store").len("lines"))
-    parts.append(sold.select(everything.alias("what"), everything.alias("store"), pl.len().alias("lines")))
-    found = pl.concat([part.select("what", "store", pl.col("lines").cast(pl.Int64)) for part in parts])
-    pairs = listing_key(found["what"].to_numpy(), found["store"].to_numpy())
-    pairs, first = np.unique(pairs, return_index=True)
-    return StoreTables(pairs, found["lines"].to_numpy()[first])
 
 
 def _day_counts(

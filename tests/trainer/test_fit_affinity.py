@@ -7,7 +7,9 @@ import pytest
 
 from tests.retail import sale, second, twin_of
 from tests.twin_store.evidence.test_items import CATALOGUE, reader
-from trainer.fit_affinity import CLOCK_PRIOR, SIZE_PRIOR, TRIAL_PRIOR, Purchases, fit_affinity
+from trainer.fit_affinity import fit_affinity
+from trainer.fit_usage import CLOCK_PRIOR, SIZE_PRIOR, TRIAL_PRIOR
+from trainer.purchases import Purchases
 from twin_store.affinity import Affinity
 from twin_store.catalogue import Catalogue
 from twin_store.dna.twin import Twin
