@@ -5,17 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from twin_store.evidence.history import (
-    BASKET_LINES,
-    BASKET_SPEND,
-    DAY_LINES,
-    DEAL_SHARE,
-    PRIVATE_SHARE,
-    TRIP_SINCE,
-    TRIPS,
-    VARIETY,
-)
-from twin_store.evidence.items import (
+from twin_store.evidence.affinities import (
     A_HISTORY,
     A_HISTORY_TYPE,
     A_HOUR,
@@ -32,6 +22,18 @@ from twin_store.evidence.items import (
     A_TYPE_TRIAL,
     A_TYPE_WEEKDAY,
     A_WEEKDAY,
+)
+from twin_store.evidence.history import (
+    BASKET_LINES,
+    BASKET_SPEND,
+    DAY_LINES,
+    DEAL_SHARE,
+    PRIVATE_SHARE,
+    TRIP_SINCE,
+    TRIPS,
+    VARIETY,
+)
+from twin_store.evidence.items import (
     I_BRAND_SHARE,
     I_TO_TYPE_PAID,
     ITEM,

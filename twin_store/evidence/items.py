@@ -5,21 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from twin_store.affinity import (
-    ALL_BASKETS,
-    ALL_CUSTOMERS,
-    BASKETS,
-    BUYERS,
-    HOURS,
-    LINES,
-    OF_PARENT,
-    RARITY,
-    REBUY_DAYS,
-    REBUY_RATE,
-    TRIAL,
-    AffinityTables,
-    StoreTables,
-)
+from twin_store.affinity import BUYERS, AffinityTables, StoreTables
 from twin_store.catalogue import UNKNOWN, CatalogueTables
 from twin_store.dna.layout import (
     C_LINES,
@@ -34,6 +20,27 @@ from twin_store.dna.layout import (
     V_RECEIPTS,
 )
 from twin_store.dna.receipts import FIRST_MONDAY
+from twin_store.evidence.affinities import (
+    A_BASKET_HAS_SECTION,
+    A_BASKET_HAS_TYPE,
+    A_BASKET_SIZE,
+    A_HISTORY,
+    A_HISTORY_TYPE,
+    A_STORE,
+    A_STORE_TYPE,
+    A_TASTE,
+    A_TASTE_LIFT,
+    A_TYPE_TASTE,
+    BUYERS_PRIOR,
+    history_affinity,
+    place_taste,
+    taste_of_items,
+    type_affinity,
+    weigh_types,
+    write_basket,
+    write_rebuys,
+    write_usage,
+)
 from twin_store.evidence.history import (
     HOUSEHOLD_COLUMNS,
     RUN_CARTS,
@@ -44,7 +51,6 @@ from twin_store.evidence.history import (
     RUN_NET,
     RUN_UNITS,
     RUN_VIEWS,
-    RUN_WEIGHT,
     THOUSANDTHS,
     WINDOW_DAYS,
     History,
@@ -64,13 +70,10 @@ from twin_store.evidence.names import (
 from twin_store.evidence.products import (
     P_OWN_BRAND,
     P_PRICE,
-    cosine,
-    lift,
-    pair_count,
     store_lift,
     write_product,
 )
-from twin_store.key_index import ABSENT, find, find_all
+from twin_store.key_index import ABSENT, find
 from twin_store.market import MarketTables, listing_key_compiled
 from twin_store.messages.codec import SECONDS_PER_DAY
 
@@ -84,14 +87,6 @@ ENVIRONMENT_COLUMNS = 3
     I_BRAND_SHARE, I_BRAND_OF_SECTION, I_PRIVATE_OF_SECTION, I_OTHER_SINCE,
 ) = range(18)  # fmt: skip
 M_HOUR, M_WEEKDAY, M_STORE, M_STORE_LISTS, M_DISPLAY, M_MAILER, M_STORE_LINES = range(7)
-(
-    A_REBUY_RATE, A_REBUY_DAYS, A_REBUY_DUE, A_BUYERS, A_TYPE_REBUY_RATE, A_TYPE_REBUY_DUE, A_HISTORY,
-    A_HISTORY_TYPE, A_TASTE, A_TYPE_TASTE, A_BASKET_SIZE, A_BASKET, A_BASKET_BEST, A_BASKET_LIFT, A_BASKET_LIFT_BEST,
-    A_BASKET_HAS_TYPE, A_BASKET_HAS_SECTION, A_TASTE_LIFT, A_HOUR, A_WEEKDAY, A_TYPE_HOUR, A_TYPE_WEEKDAY, A_LINES,
-    A_TYPE_LINES, A_TRIAL, A_OF_TYPE, A_TYPE_OF_SECTION, A_STORE, A_STORE_TYPE, A_REACH, A_TYPE_REACH, A_TYPE_TRIAL,
-    A_TYPE_BASKETS,
-) = range(33)  # fmt: skip
-BUYERS_PRIOR = 10.0
 ITEM, TYPE, SECTION = 0, LEVEL_COLUMNS, 2 * LEVEL_COLUMNS
 
 
@@ -124,9 +119,9 @@ def item_evidence(
     history = read_history(cells, visits, head, catalogue, as_of)
     week = (as_of // SECONDS_PER_DAY - FIRST_MONDAY) // 7
     moment = _read_moment(visits, head, as_of, visit, history.first_day)
-    type_weights, type_days = _weigh_types(history, types)
-    taste = _taste_of_items(history, skus)
-    type_taste = _taste(types, np.arange(types.names.shape[0]), type_days)
+    type_weights, type_days = weigh_types(history, types)
+    taste = taste_of_items(history, skus)
+    type_taste = place_taste(types, np.arange(types.names.shape[0]), type_days)
     basket_rows, basket_types, basket_type_rows, basket_sections = _look_up_basket(
         catalogue, skus, types, basket
     )
@@ -150,23 +145,23 @@ def item_evidence(
         own = find(skus.keys, skus.rows, candidates[i])
         own_type = find(types.keys, types.rows, item_type)
         affinity = row[OF_AFFINITY:]
-        _write_rebuys(skus, types, own, own_type, row, affinity)
+        write_rebuys(skus, types, own, own_type, row[ITEM + L_SINCE], row[TYPE + L_SINCE], affinity)
         if own != ABSENT:
-            affinity[A_HISTORY] = _history_affinity(history, skus, own)
+            affinity[A_HISTORY] = history_affinity(history, skus, own)
             affinity[A_TASTE] = np.dot(taste, skus.vectors[own])
         if own_type != ABSENT:
-            affinity[A_HISTORY_TYPE] = _type_affinity(types, own_type, type_weights)
+            affinity[A_HISTORY_TYPE] = type_affinity(types, own_type, type_weights)
             affinity[A_TYPE_TASTE] = np.dot(type_taste, types.vectors[own_type])
         if own != ABSENT:
             affinity[A_TASTE_LIFT] = affinity[A_TASTE] / math.sqrt(skus.facts[own, BUYERS] + BUYERS_PRIOR)
-        _write_usage(skus, types, own, own_type, as_of, affinity)
+        write_usage(skus, types, own, own_type, as_of, affinity)
         if store != 0:
             affinity[A_STORE] = store_lift(stores, candidates[i], store)
             if item_type != UNKNOWN:
                 affinity[A_STORE_TYPE] = store_lift(stores, item_type, store)
         affinity[A_BASKET_SIZE] = basket.shape[0]
         if basket.shape[0] > 0:
-            _write_basket(skus, types, own, own_type, basket_rows, basket_type_rows, affinity)
+            write_basket(skus, types, own, own_type, basket_rows, basket_type_rows, affinity)
             affinity[A_BASKET_HAS_TYPE] = item_type != UNKNOWN and np.any(basket_types == item_type)
             affinity[A_BASKET_HAS_SECTION] = section != UNKNOWN and np.any(basket_sections == section)
     return out
@@ -339,99 +334,6 @@ def _lists(market: MarketTables, sku: int, store: int, week: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _write_rebuys(
-    skus: AffinityTables, types: AffinityTables, own: int, own_type: int, row: np.ndarray, out: np.ndarray
-) -> None:
-    if own != ABSENT:
-        out[A_REBUY_RATE] = skus.facts[own, REBUY_RATE]
-        out[A_REBUY_DAYS] = skus.facts[own, REBUY_DAYS]
-        out[A_REBUY_DUE] = row[ITEM + L_SINCE] / skus.facts[own, REBUY_DAYS]
-        out[A_BUYERS] = math.log1p(skus.facts[own, BUYERS])
-    if own_type != ABSENT:
-        out[A_TYPE_REBUY_RATE] = types.facts[own_type, REBUY_RATE]
-        out[A_TYPE_REBUY_DUE] = row[TYPE + L_SINCE] / types.facts[own_type, REBUY_DAYS]
-
-
-@njit(cache=True, nogil=True)
-def _write_usage(
-    skus: AffinityTables, types: AffinityTables, own: int, own_type: int, as_of: int, out: np.ndarray
-) -> None:
-    """When, in what baskets and by whom all customers buy it."""
-    hour = as_of % SECONDS_PER_DAY * HOURS // SECONDS_PER_DAY
-    weekday = as_of // SECONDS_PER_DAY % 7
-    if own != ABSENT:
-        out[A_HOUR] = skus.hours[own, hour]
-        out[A_WEEKDAY] = skus.weekdays[own, weekday]
-        out[A_LINES] = skus.facts[own, LINES]
-        out[A_TRIAL] = skus.facts[own, TRIAL]
-        out[A_OF_TYPE] = skus.facts[own, OF_PARENT]
-        out[A_REACH] = skus.facts[own, BUYERS] / skus.totals[ALL_CUSTOMERS]
-    if own_type != ABSENT:
-        out[A_TYPE_HOUR] = types.hours[own_type, hour]
-        out[A_TYPE_WEEKDAY] = types.weekdays[own_type, weekday]
-        out[A_TYPE_LINES] = types.facts[own_type, LINES]
-        out[A_TYPE_OF_SECTION] = types.facts[own_type, OF_PARENT]
-        out[A_TYPE_REACH] = types.facts[own_type, BUYERS] / types.totals[ALL_CUSTOMERS]
-        out[A_TYPE_TRIAL] = types.facts[own_type, TRIAL]
-        out[A_TYPE_BASKETS] = types.facts[own_type, BASKETS] / types.totals[ALL_BASKETS]
-
-
-@njit(cache=True, nogil=True)
-def _weigh_types(history: History, types: AffinityTables) -> tuple[np.ndarray, np.ndarray]:
-    """By row of `types`: her recent purchases as shares of her recent shopping days; her purchases in days."""
-    weights = np.zeros(types.names.shape[0])
-    days = np.zeros(types.names.shape[0])
-    total = np.sum(history.quarter)
-    for r in range(history.run_types.shape[0]):
-        row = find(types.keys, types.rows, history.run_types[r])
-        if row != ABSENT and total > 0:
-            weights[row] += history.runs[r, RUN_WEIGHT] / total
-            days[row] += history.runs[r, RUN_DAYS]
-    return weights, days
-
-
-@njit(cache=True, nogil=True)
-def _taste_of_items(history: History, skus: AffinityTables) -> np.ndarray:
-    return _taste(skus, find_all(skus.keys, skus.rows, history.run_skus), history.runs[:, RUN_DAYS].copy())
-
-
-@njit(cache=True, nogil=True)
-def _taste(level: AffinityTables, rows: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """Where she lies in the space of tastes, by the days on which she bought each row; `ABSENT` rows tell nothing."""
-    taste = np.zeros(level.vectors.shape[1])
-    squares = 0.0
-    for i in range(rows.shape[0]):
-        if rows[i] != ABSENT and days[i] > 0:
-            weight = math.log1p(days[i]) * level.facts[rows[i], RARITY]
-            squares += weight * weight
-            for d in range(taste.shape[0]):  # an array expression here would allocate once an item
-                taste[d] += weight * level.vectors[rows[i], d]
-    return taste / math.sqrt(squares) if squares > 0 else taste
-
-
-@njit(cache=True, nogil=True)
-def _type_affinity(types: AffinityTables, own: int, weights: np.ndarray) -> float:
-    score = 0.0
-    for i in range(types.starts[own], types.starts[own + 1]):
-        other = types.neighbours[i]
-        if weights[other] > 0:
-            score += weights[other] * cosine(types, own, other, types.together[i])
-    return score
-
-
-@njit(cache=True, nogil=True)
-def _history_affinity(history: History, skus: AffinityTables, own: int) -> float:
-    total = np.sum(history.quarter)
-    score = 0.0
-    for i in range(skus.starts[own], skus.starts[own + 1]):
-        other = skus.neighbours[i]
-        run = run_of(history, skus.names[other])
-        if run >= 0 and total > 0:
-            score += history.runs[run, RUN_WEIGHT] / total * cosine(skus, own, other, skus.together[i])
-    return score
-
-
-@njit(cache=True, nogil=True)
 def _look_up_basket(
     catalogue: CatalogueTables, skus: AffinityTables, types: AffinityTables, basket: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -449,36 +351,3 @@ def _look_up_basket(
         item_types[b] = codes[1]
         type_rows[b] = find(types.keys, types.rows, codes[1])
     return rows, item_types, type_rows, sections
-
-
-@njit(cache=True, nogil=True)
-def _write_basket(
-    skus: AffinityTables,
-    types: AffinityTables,
-    own: int,
-    own_type: int,
-    basket_rows: np.ndarray,
-    basket_type_rows: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    if own != ABSENT:
-        out[A_BASKET] = 0.0
-        out[A_BASKET_BEST] = 0.0
-        for other in basket_rows:
-            if other != ABSENT and other != own:
-                score = cosine(skus, own, other, pair_count(skus, own, other))
-                out[A_BASKET] += score
-                out[A_BASKET_BEST] = max(out[A_BASKET_BEST], score)
-    if own_type != ABSENT:
-        total = 0.0
-        count = 0
-        best = -math.inf
-        for other in basket_type_rows:
-            if other != ABSENT and other != own_type:
-                score = lift(types, own_type, other, pair_count(types, own_type, other))
-                total += score
-                count += 1
-                best = max(best, score)
-        if count > 0:
-            out[A_BASKET_LIFT] = total / count
-            out[A_BASKET_LIFT_BEST] = best
