@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from trainer.calibration import softmax
+
 ROWS_MIN = 2_000
 ROUNDS_MAX = 600
 STOP_AFTER = 40  # rounds without a better log loss on the rows kept apart
@@ -23,6 +25,8 @@ PARAMETERS: dict[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
 }
+# Where exactly one option of a case is true, what counts is how it stands to the others.
+OPTIONS_PARAMETERS: dict[str, Any] = {"learning_rate": 0.06, "feature_fraction": 0.3, "metric": "None"}
 
 
 def available() -> bool:
@@ -54,35 +58,79 @@ class Boosted:
         """Whether it can score here."""
         return self._booster is not None
 
+    @property
+    def rounds(self) -> int:
+        """How many trees it has. Only where it is usable."""
+        return int(self._booster.num_trees())
+
     def scores(self, evidence: np.ndarray) -> np.ndarray:
         """Log odds [n]. Only where it is usable."""
         return np.asarray(self._booster.predict(evidence, raw_score=True, num_threads=self._threads))
 
 
 def fit_boosted(
-    evidence: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int, threads: int = 1
+    evidence: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    seed: int,
+    threads: int = 1,
+    rounds: int | None = None,
+    cases: np.ndarray | None = None,
 ) -> Boosted | None:
     """Trees on log loss; rows in order of time. The same rows and seed give the same text.
+
+    Args:
+        rounds: grow so many trees on all rows; without it, as many as foretell the last rows best, on the others.
+        cases: [n] the case of each row, where exactly one row of a case is true: the log loss is then that of a
+            softmax over its rows. Rows are still scored one by one.
 
     Returns:
         None where there are too few rows, too few of one outcome, or no LightGBM.
     """
-    cut = int(len(labels) * (1 - APART))
     if len(labels) < ROWS_MIN or not available():
         return None
-    if labels[:cut].min() == labels[:cut].max() or labels[cut:].min() == labels[cut:].max():
+    cut = int(len(labels) * (1 - APART)) if rounds is None else len(labels)
+    if cases is not None and cut < len(labels):
+        cut = int(np.searchsorted(cases, cases[cut]))
+    parts = [part for part in (labels[:cut], labels[cut:]) if len(part)]
+    if any(part.min() == part.max() for part in parts):
         return None
     import lightgbm
 
     weights = weights / weights.mean()
     fit = lightgbm.Dataset(evidence[:cut], labels[:cut], weight=weights[:cut])
-    judge = lightgbm.Dataset(evidence[cut:], labels[cut:], weight=weights[cut:], reference=fit)
     leaves = LEAVES_WIDE if len(labels) >= WIDE_FROM else LEAVES
-    booster = lightgbm.train(
-        PARAMETERS | {"num_leaves": leaves, "seed": seed, "num_threads": threads},
-        fit,
-        ROUNDS_MAX,
-        valid_sets=[judge],
-        callbacks=[lightgbm.early_stopping(STOP_AFTER, verbose=False)],
-    )
-    return Boosted(booster.model_to_string(num_iteration=booster.best_iteration), threads)
+    settings = PARAMETERS | {"num_leaves": leaves, "seed": seed, "num_threads": threads}
+    judged: dict[str, Any] = {}
+    if rounds is None:
+        judge = lightgbm.Dataset(evidence[cut:], labels[cut:], weight=weights[cut:], reference=fit)
+        stop = lightgbm.early_stopping(STOP_AFTER, verbose=False)
+        judged = {"valid_sets": [judge], "callbacks": [stop]}
+    if cases is not None:
+        settings |= OPTIONS_PARAMETERS | {"objective": _pulls_of(cases[:cut], labels[:cut], weights[:cut])}
+        if rounds is None:
+            judged["feval"] = _loss_of(cases[cut:], labels[cut:], weights[cut:])
+    booster = lightgbm.train(settings, fit, rounds or ROUNDS_MAX, **judged)
+    best = booster.best_iteration if rounds is None else rounds
+    return Boosted(booster.model_to_string(num_iteration=best), threads)
+
+
+def _pulls_of(cases: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Any:
+    """Gradient and curvature of the log loss of a softmax within each case, as LightGBM asks for them."""
+
+    def pulls(scores: np.ndarray, rows: Any) -> tuple[np.ndarray, np.ndarray]:
+        said = softmax(scores, cases)
+        return weights * (said - labels), weights * np.maximum(said * (1 - said), 1e-6)
+
+    return pulls
+
+
+def _loss_of(cases: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Any:
+    """That log loss itself."""
+    true = labels == 1
+
+    def loss(scores: np.ndarray, rows: Any) -> tuple[str, float, bool]:
+        lost = -np.log(np.maximum(softmax(scores, cases)[true], 1e-12))
+        return "loss", float(np.average(lost, weights=weights[true])), False
+
+    return loss

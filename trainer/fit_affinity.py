@@ -1,14 +1,12 @@
-"""Fits `twin_store.affinity`: what shares baskets, what is bought again and after how long. All counting."""
-
-from dataclasses import dataclass
+"""Fits `twin_store.affinity`: what shares baskets, what is bought again, when and where. All counting."""
 
 import numpy as np
 import polars as pl
 from numba import njit
 
 from trainer.fit_taste import fit_taste
-from trainer.tasks.history import History
-from trainer.tasks.replay import keys_of
+from trainer.fit_usage import fit_stores, fit_usage
+from trainer.purchases import Purchases
 from twin_store.affinity import (
     BASKETS,
     BUYERS,
@@ -19,9 +17,8 @@ from twin_store.affinity import (
     Affinity,
     AffinityLevel,
 )
-from twin_store.catalogue import UNKNOWN, Catalogue
+from twin_store.catalogue import UNKNOWN
 from twin_store.key_index import ABSENT
-from twin_store.messages.codec import SECONDS_PER_DAY
 
 BASKETS_MIN = 5  # rarer skus have no row
 TOGETHER_MIN = 2
@@ -30,55 +27,19 @@ REBUY_HORIZON_DAYS = 56
 PRIOR_PURCHASES = 5.0  # a product's rate starts from the average as if this many purchases had shown it
 
 
-@dataclass(frozen=True)
-class Purchases:
-    """Sales as integers, in order of time: who bought what when, in which basket."""
-
-    customers: np.ndarray
-    baskets: np.ndarray
-    days: np.ndarray
-    seconds: np.ndarray
-    skus: np.ndarray
-    types: np.ndarray
-
-    @classmethod
-    def of(cls, history: History, catalogue: Catalogue) -> "Purchases":
-        """The sale lines of a history; `skus` and `types` are keys."""
-        sold = history.lines.filter((pl.col("kind") == "sale") & pl.col("sku").is_not_null())
-        skus = keys_of(sold["sku"])
-        rows = catalogue.rows_of(skus)
-        known = rows != ABSENT
-        types = np.full(len(skus), UNKNOWN, dtype=np.int64)
-        types[known] = catalogue.tables().item_type[rows[known]]
-        seconds = sold["second"].to_numpy()
-        return cls(
-            sold["customer_id"].rank("dense").to_numpy().astype(np.int64),
-            sold.select(pl.struct("customer_id", "transaction_id").rank("dense"))
-            .to_series()
-            .to_numpy()
-            .astype(np.int64),
-            seconds // SECONDS_PER_DAY,
-            seconds,
-            skus,
-            types,
-        )
-
-    def before(self, second: int) -> "Purchases":
-        """Those before a moment."""
-        count = int(np.searchsorted(self.seconds, second))
-        return Purchases(*(getattr(self, name)[:count] for name in self.__dataclass_fields__))
-
-
 def fit_affinity(purchases: Purchases, campaign_rates: dict[str, float] | None = None) -> Affinity:
     """The tables from these purchases alone."""
     return Affinity(
-        _fit_level(purchases, purchases.skus, NEIGHBOURS_MAX["skus"]),
-        _fit_level(purchases, purchases.types, NEIGHBOURS_MAX["types"]),
+        _fit_level(purchases, purchases.skus, purchases.types, NEIGHBOURS_MAX["skus"]),
+        _fit_level(purchases, purchases.types, purchases.sections, NEIGHBOURS_MAX["types"]),
         campaign_rates,
+        fit_stores(purchases),
     )
 
 
-def _fit_level(purchases: Purchases, keys: np.ndarray, neighbours_max: int) -> AffinityLevel:
+def _fit_level(
+    purchases: Purchases, keys: np.ndarray, parents: np.ndarray, neighbours_max: int
+) -> AffinityLevel:
     held = keys != UNKNOWN
     names, rows = np.unique(keys[held], return_inverse=True)
     # One integer a (basket, row): distinct pairs in order of basket.
@@ -94,9 +55,12 @@ def _fit_level(purchases: Purchases, keys: np.ndarray, neighbours_max: int) -> A
     facts[:, BASKETS] = counts
     bought = _distinct_days(purchases, keys, names)
     _fill_rebuys(bought, facts)
+    hours, weekdays = fit_usage(purchases, keys, parents, names, facts)
     vectors, facts[:, RARITY] = fit_taste(*_day_counts(purchases, keys, names), len(names))
-    total = np.array([len(np.unique(purchases.baskets))], dtype=np.int64)
-    return AffinityLevel(names, starts, neighbours, together, facts, vectors, total)
+    totals = np.array(
+        [len(np.unique(purchases.baskets)), len(np.unique(purchases.customers))], dtype=np.int64
+    )
+    return AffinityLevel(names, starts, neighbours, together, facts, vectors, hours, weekdays, totals)
 
 
 def _count_pairs(

@@ -1,4 +1,4 @@
-"""What goes with what, and what is bought again: fitted tables that a model version brings along.
+"""What goes with what, what is bought again, when and where: fitted tables that a model version brings along.
 
 Fitted on the receipts before a version's date (`trainer.fit_affinity`), read by compiled evidence, never
 changed. Skus and types are the 64-bit keys of the catalogue.
@@ -13,9 +13,12 @@ import numpy as np
 
 from twin_store.key_index import KeyIndex
 
-REBUY_RATE, REBUY_DAYS, BUYERS, BASKETS, RARITY = range(5)
-FACTS = 5
-TASTE_DIMENSIONS = 16
+REBUY_RATE, REBUY_DAYS, BUYERS, BASKETS, RARITY, LINES, TRIAL, OF_PARENT = range(8)
+FACTS = 8
+ALL_BASKETS, ALL_CUSTOMERS = range(2)
+TASTE_DIMENSIONS = 48
+HOURS = 12  # parts of a day, two hours each
+EVERYTHING = 0  # in place of a product's or a store's key
 
 
 class AffinityTables(NamedTuple):
@@ -28,10 +31,12 @@ class AffinityTables(NamedTuple):
         neighbours: row numbers, ascending within a row, never the row itself.
         together: baskets that held both.
         facts: [n, FACTS]: share of purchases that were bought again by the same customer within the fitted
-            horizon, median days until then, customers who bought it, baskets that held it, and how much
-            having bought it says about a taste.
+            horizon, median days until then, customers who bought it, baskets that held it, how much
+            having bought it says about a taste, the mean log of the lines of those baskets, the share of its
+            latest purchases that were a customer's first, and its share of what its type (its section) sold of late.
         vectors: [n, TASTE_DIMENSIONS] where it lies in the space of tastes: customers' purchases, reduced.
-        baskets: [1] all baskets.
+        hours, weekdays: [n, HOURS] and [n, 7] log of how much oftener than anything else it is bought then.
+        totals: [2] all baskets, all customers.
     """
 
     keys: np.ndarray
@@ -42,7 +47,19 @@ class AffinityTables(NamedTuple):
     together: np.ndarray
     facts: np.ndarray
     vectors: np.ndarray
-    baskets: np.ndarray
+    hours: np.ndarray
+    weekdays: np.ndarray
+    totals: np.ndarray
+
+
+class StoreTables(NamedTuple):
+    """Lines sold by store for compiled code, `market.listing_key`s of product or type and store, ascending.
+
+    `EVERYTHING` stands for all products or all stores, so that sums are found in the same way.
+    """
+
+    pairs: np.ndarray
+    lines: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -55,14 +72,18 @@ class AffinityLevel:
     together: np.ndarray
     facts: np.ndarray
     vectors: np.ndarray
-    baskets: np.ndarray
+    hours: np.ndarray
+    weekdays: np.ndarray
+    totals: np.ndarray
 
     @classmethod
     def empty(cls) -> Self:
         """Knows nothing: evidence that needs it is missing."""
         none = np.zeros(0, dtype=np.int64)
         one = np.zeros(1, dtype=np.int64)
-        return cls(none, one, none, none, np.zeros((0, FACTS)), np.zeros((0, TASTE_DIMENSIONS)), one)
+        totals = np.zeros(2, dtype=np.int64)
+        vectors, hours, weekdays = (np.zeros((0, columns)) for columns in (TASTE_DIMENSIONS, HOURS, 7))
+        return cls(none, one, none, none, np.zeros((0, FACTS)), vectors, hours, weekdays, totals)
 
     def tables(self) -> AffinityTables:
         """For compiled code."""
@@ -81,12 +102,18 @@ class Affinity:
     """
 
     def __init__(
-        self, skus: AffinityLevel, types: AffinityLevel, campaign_rates: dict[str, float] | None = None
+        self,
+        skus: AffinityLevel,
+        types: AffinityLevel,
+        campaign_rates: dict[str, float] | None = None,
+        stores: StoreTables | None = None,
     ) -> None:
         self._levels = {"skus": skus, "types": types}
         self.skus = skus.tables()
         self.types = types.tables()
         self.campaign_rates = campaign_rates or {}
+        none = np.zeros(0, dtype=np.int64)
+        self.stores = stores or StoreTables(none, none)
 
     @classmethod
     def empty(cls) -> Self:
@@ -102,6 +129,7 @@ class Affinity:
         }
         arrays["campaign_types"] = np.array(list(self.campaign_rates), dtype=np.str_)
         arrays["campaign_rates"] = np.array(list(self.campaign_rates.values()), dtype=np.float64)
+        arrays |= {f"stores_{name}": array for name, array in self.stores._asdict().items()}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         return buffer.getvalue()
@@ -119,9 +147,10 @@ class Affinity:
                     AffinityLevel(**{name: archive[f"{level}_{name}"] for name in _ARRAYS})
                     for level in ("skus", "types")
                 )
+                stores = StoreTables(*(archive[f"stores_{name}"] for name in StoreTables._fields))
                 rates = dict(
                     zip(archive["campaign_types"].tolist(), archive["campaign_rates"].tolist(), strict=True)
                 )
         except (KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"not an affinity archive: {error}") from None
-        return cls(skus, types, rates)
+        return cls(skus, types, rates, stores)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from trainer.fit_affinity import Purchases, fit_affinity
+from trainer.fit_affinity import fit_affinity
+from trainer.purchases import Purchases
 from trainer.tasks.cases import Case
 from trainer.tasks.history import History
 from trainer.tasks.replay import Replay, keys_of

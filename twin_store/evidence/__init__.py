@@ -1,7 +1,7 @@
 """`evidence(question, twin, products, fitted)`: typed, named numbers, written once.
 
 They feed the evidence decider, the legible lines of a prompt, the rewards and the audit. `names` says what each
-number is; `questions` turns a question into keys; `history`, `levels`, `items`, `products`, `baskets` and
+number is; `questions` turns a question into keys; `history`, `levels`, `items`, `affinities`, `products`, `baskets` and
 `vouchers` are the compiled readers.
 """
 

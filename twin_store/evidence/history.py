@@ -40,15 +40,15 @@ QUARTER_DAYS = 91
 THOUSANDTHS = 1000  # quantities are kept in thousandths
 
 # Totals of one item in the window, by column of `History.runs`.
-RUN_LINES, RUN_DEALS, RUN_DAYS, RUN_WEIGHT, RUN_UNITS, RUN_NET, RUN_VIEWS, RUN_CARTS = range(8)
-RUN_COLUMNS = 8
+RUN_LINES, RUN_DEALS, RUN_DAYS, RUN_WEIGHT, RUN_UNITS, RUN_NET, RUN_VIEWS, RUN_CARTS, RUN_LAST = range(9)
+RUN_COLUMNS = 9
 
 # The household's numbers, in the order of `names._HOUSEHOLD`.
 (
     TRIPS, TRIPS_MONTH, TRIP_SINCE, TRIP_INTERVAL, TRIP_DUE, BASKET_LINES, BASKET_SPEND, TENURE, VARIETY,
-    DEAL_SHARE, COUPON_SHARE, PRIVATE_SHARE, DISCOUNT_SHARE,
-) = range(13)  # fmt: skip
-HOUSEHOLD_COLUMNS = 13
+    DEAL_SHARE, COUPON_SHARE, PRIVATE_SHARE, DISCOUNT_SHARE, DAY_LINES, DAY_LINES_LAST,
+) = range(15)  # fmt: skip
+HOUSEHOLD_COLUMNS = 15
 
 
 class History(NamedTuple):
@@ -58,6 +58,7 @@ class History(NamedTuple):
         first_day: the day before the window's first.
         days: shopping days, ascending, as offsets from `first_day`.
         place: by offset, the position in `days`, or -1.
+        lines: log of the lines of each shopping day.
         month, quarter: weight of each shopping day, halving every 4 and 13 weeks.
         run_starts, run_ends: rows of the cells that belong to one item, in the window.
         run_skus, run_sections, run_types, run_brands, run_private: that item in the catalogue.
@@ -68,6 +69,7 @@ class History(NamedTuple):
     first_day: int
     days: np.ndarray
     place: np.ndarray
+    lines: np.ndarray
     month: np.ndarray
     quarter: np.ndarray
     run_starts: np.ndarray
@@ -88,6 +90,7 @@ def read_history(
     """The window up to `as_of` (epoch seconds)."""
     first_day = as_of // SECONDS_PER_DAY - WINDOW_DAYS
     days, place = _shopping_days(cells, first_day)
+    lines = _lines_of_days(cells, first_day, days, place)
     month = np.empty(days.shape[0])
     quarter = np.empty(days.shape[0])
     for i in range(days.shape[0]):
@@ -111,7 +114,7 @@ def read_history(
             private[r] = catalogue.private[row]
         _add_up_run(cells, starts[r], ends[r], first_day, place, quarter, runs[r])
     household = np.full(HOUSEHOLD_COLUMNS, np.nan)
-    _read_tempo(days, household)
+    _read_tempo(days, lines, household)
     _read_baskets(visits, first_day, household)
     _read_habits(cells, starts, ends, runs, private, household)
     if head[H_FIRST_SECOND] > 0:
@@ -119,7 +122,7 @@ def read_history(
         first = head[H_FIRST_SECOND] // SECONDS_PER_DAY
         household[TENURE] = min(as_of // SECONDS_PER_DAY - first, WINDOW_DAYS)
     return History(
-        first_day, days, place, month, quarter, starts, ends, skus, sections, types, brands, private, runs,
+        first_day, days, place, lines, month, quarter, starts, ends, skus, sections, types, brands, private, runs,
         household,
     )  # fmt: skip
 
@@ -135,6 +138,17 @@ def _shopping_days(cells: np.ndarray, first_day: int) -> tuple[np.ndarray, np.nd
     for position in range(days.shape[0]):
         place[days[position]] = position
     return days, place
+
+
+@njit(cache=True, nogil=True)
+def _lines_of_days(cells: np.ndarray, first_day: int, days: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Log of the lines she bought on each shopping day."""
+    lines = np.zeros(days.shape[0])
+    for i in range(cells.shape[0]):
+        offset = cells[i, C_DAY] - first_day
+        if cells[i, C_LINES] > 0 and 0 < offset <= WINDOW_DAYS:
+            lines[place[offset]] += cells[i, C_LINES]
+    return np.log(lines)
 
 
 @njit(cache=True, nogil=True)
@@ -176,19 +190,22 @@ def _add_up_run(
         out[RUN_LINES] += row[C_LINES]
         out[RUN_DEALS] += row[C_DEAL_LINES]
         out[RUN_DAYS] += 1
+        out[RUN_LAST] = offset
         out[RUN_WEIGHT] += quarter[place[offset]]
         out[RUN_UNITS] += row[C_UNITS] / THOUSANDTHS
         out[RUN_NET] += row[C_NET]
 
 
 @njit(cache=True, nogil=True)
-def _read_tempo(days: np.ndarray, out: np.ndarray) -> None:
+def _read_tempo(days: np.ndarray, lines: np.ndarray, out: np.ndarray) -> None:
     count = days.shape[0]
     out[TRIPS] = count
     out[TRIPS_MONTH] = np.sum(days > WINDOW_DAYS - MONTH_DAYS)
     if count == 0:
         return
     out[TRIP_SINCE] = WINDOW_DAYS - days[count - 1]
+    out[DAY_LINES] = np.mean(lines)
+    out[DAY_LINES_LAST] = lines[count - 1]
     recent = days[days > WINDOW_DAYS - QUARTER_DAYS]
     if recent.shape[0] > 1:
         out[TRIP_INTERVAL] = (recent[-1] - recent[0]) / (recent.shape[0] - 1)

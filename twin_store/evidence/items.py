@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from twin_store.affinity import BUYERS, RARITY, REBUY_DAYS, REBUY_RATE, AffinityTables
+from twin_store.affinity import BUYERS, AffinityTables, StoreTables
 from twin_store.catalogue import UNKNOWN, CatalogueTables
 from twin_store.dna.layout import (
     C_LINES,
@@ -16,20 +16,43 @@ from twin_store.dna.layout import (
     H_WEEKDAY,
     V_DAY,
     V_KEY,
+    V_LINES,
     V_RECEIPTS,
 )
 from twin_store.dna.receipts import FIRST_MONDAY
+from twin_store.evidence.affinities import (
+    A_BASKET_HAS_SECTION,
+    A_BASKET_HAS_TYPE,
+    A_BASKET_SIZE,
+    A_HISTORY,
+    A_HISTORY_TYPE,
+    A_STORE,
+    A_STORE_TYPE,
+    A_TASTE,
+    A_TASTE_LIFT,
+    A_TYPE_TASTE,
+    BUYERS_PRIOR,
+    history_affinity,
+    place_taste,
+    taste_of_items,
+    type_affinity,
+    weigh_types,
+    write_basket,
+    write_rebuys,
+    write_usage,
+)
 from twin_store.evidence.history import (
     HOUSEHOLD_COLUMNS,
     RUN_CARTS,
     RUN_DAYS,
     RUN_DEALS,
+    RUN_LAST,
     RUN_LINES,
     RUN_NET,
     RUN_UNITS,
     RUN_VIEWS,
-    RUN_WEIGHT,
     THOUSANDTHS,
+    WINDOW_DAYS,
     History,
     read_history,
     run_of,
@@ -44,8 +67,13 @@ from twin_store.evidence.names import (
     OF_MOMENT,
     OF_PRODUCT,
 )
-from twin_store.evidence.products import P_OWN_BRAND, P_PRICE, cosine, lift, pair_count, write_product
-from twin_store.key_index import ABSENT, find, find_all
+from twin_store.evidence.products import (
+    P_OWN_BRAND,
+    P_PRICE,
+    store_lift,
+    write_product,
+)
+from twin_store.key_index import ABSENT, find
 from twin_store.market import MarketTables, listing_key_compiled
 from twin_store.messages.codec import SECONDS_PER_DAY
 
@@ -56,14 +84,9 @@ ENVIRONMENT_COLUMNS = 3
 (
     I_UNITS, I_DEAL_SHARE, I_TO_MEAN_PAID, I_TO_LAST_PAID, I_TO_LEAST_PAID, I_VIEWS, I_CARTS, I_OF_TYPE,
     I_OF_SECTION, I_LAST_OF_TYPE, I_TYPE_KINDS, I_TYPE_DEAL_SHARE, I_SECTION_DEAL_SHARE, I_TO_TYPE_PAID,
-    I_BRAND_SHARE, I_BRAND_OF_SECTION, I_PRIVATE_OF_SECTION,
-) = range(17)  # fmt: skip
-M_HOUR, M_WEEKDAY, M_STORE, M_STORE_LISTS, M_DISPLAY, M_MAILER = range(6)
-(
-    A_REBUY_RATE, A_REBUY_DAYS, A_REBUY_DUE, A_BUYERS, A_TYPE_REBUY_RATE, A_TYPE_REBUY_DUE, A_HISTORY,
-    A_HISTORY_TYPE, A_TASTE, A_TYPE_TASTE, A_BASKET_SIZE, A_BASKET, A_BASKET_BEST, A_BASKET_LIFT, A_BASKET_LIFT_BEST,
-    A_BASKET_HAS_TYPE, A_BASKET_HAS_SECTION,
-) = range(17)  # fmt: skip
+    I_BRAND_SHARE, I_BRAND_OF_SECTION, I_PRIVATE_OF_SECTION, I_OTHER_SINCE,
+) = range(18)  # fmt: skip
+M_HOUR, M_WEEKDAY, M_STORE, M_STORE_LISTS, M_DISPLAY, M_MAILER, M_STORE_LINES = range(7)
 ITEM, TYPE, SECTION = 0, LEVEL_COLUMNS, 2 * LEVEL_COLUMNS
 
 
@@ -77,6 +100,7 @@ def item_evidence(
     market: MarketTables,
     skus: AffinityTables,
     types: AffinityTables,
+    stores: StoreTables,
     candidates: np.ndarray,
     environment: np.ndarray,
     store: int,
@@ -95,9 +119,9 @@ def item_evidence(
     history = read_history(cells, visits, head, catalogue, as_of)
     week = (as_of // SECONDS_PER_DAY - FIRST_MONDAY) // 7
     moment = _read_moment(visits, head, as_of, visit, history.first_day)
-    type_weights, type_days = _weigh_types(history, types)
-    taste = _taste_of_items(history, skus)
-    type_taste = _taste(types, np.arange(types.names.shape[0]), type_days)
+    type_weights, type_days = weigh_types(history, types)
+    taste = taste_of_items(history, skus)
+    type_taste = place_taste(types, np.arange(types.names.shape[0]), type_days)
     basket_rows, basket_types, basket_type_rows, basket_sections = _look_up_basket(
         catalogue, skus, types, basket
     )
@@ -112,7 +136,8 @@ def item_evidence(
         write_product(market, candidates[i], week, environment[i, E_PRICE], list_price, row[OF_PRODUCT:])
         row[OF_PRODUCT + P_OWN_BRAND] = private if private >= 0 else math.nan
         _write_item(history, cells, candidates[i], section, item_type, brand, row[OF_PRODUCT + P_PRICE], row)
-        row[OF_MOMENT : OF_MOMENT + M_STORE_LISTS] = moment
+        row[OF_MOMENT : OF_MOMENT + M_STORE_LISTS] = moment[:M_STORE_LISTS]
+        row[OF_MOMENT + M_STORE_LINES] = moment[M_STORE_LISTS]
         if store != 0:
             row[OF_MOMENT + M_STORE_LISTS] = _lists(market, candidates[i], store, week)
         row[OF_MOMENT + M_DISPLAY] = environment[i, E_DISPLAY]
@@ -120,16 +145,23 @@ def item_evidence(
         own = find(skus.keys, skus.rows, candidates[i])
         own_type = find(types.keys, types.rows, item_type)
         affinity = row[OF_AFFINITY:]
-        _write_rebuys(skus, types, own, own_type, row, affinity)
+        write_rebuys(skus, types, own, own_type, row[ITEM + L_SINCE], row[TYPE + L_SINCE], affinity)
         if own != ABSENT:
-            affinity[A_HISTORY] = _history_affinity(history, skus, own)
+            affinity[A_HISTORY] = history_affinity(history, skus, own)
             affinity[A_TASTE] = np.dot(taste, skus.vectors[own])
         if own_type != ABSENT:
-            affinity[A_HISTORY_TYPE] = _type_affinity(types, own_type, type_weights)
+            affinity[A_HISTORY_TYPE] = type_affinity(types, own_type, type_weights)
             affinity[A_TYPE_TASTE] = np.dot(type_taste, types.vectors[own_type])
+        if own != ABSENT:
+            affinity[A_TASTE_LIFT] = affinity[A_TASTE] / math.sqrt(skus.facts[own, BUYERS] + BUYERS_PRIOR)
+        write_usage(skus, types, own, own_type, as_of, affinity)
+        if store != 0:
+            affinity[A_STORE] = store_lift(stores, candidates[i], store)
+            if item_type != UNKNOWN:
+                affinity[A_STORE_TYPE] = store_lift(stores, item_type, store)
         affinity[A_BASKET_SIZE] = basket.shape[0]
         if basket.shape[0] > 0:
-            _write_basket(skus, types, own, own_type, basket_rows, basket_type_rows, affinity)
+            write_basket(skus, types, own, own_type, basket_rows, basket_type_rows, affinity)
             affinity[A_BASKET_HAS_TYPE] = item_type != UNKNOWN and np.any(basket_types == item_type)
             affinity[A_BASKET_HAS_SECTION] = section != UNKNOWN and np.any(basket_sections == section)
     return out
@@ -207,6 +239,7 @@ def _write_item(
     of_brand = 0.0
     of_type = np.zeros(5)  # lines, deals, units, net, kinds
     of_section = np.zeros(4)  # lines, deals, of the brand, own brand
+    other = 0.0
     for r in range(history.runs.shape[0]):
         lines = history.runs[r, RUN_LINES]
         same_brand = brand != UNKNOWN and history.run_brands[r] == brand
@@ -219,12 +252,16 @@ def _write_item(
             of_type[2] += history.runs[r, RUN_UNITS]
             of_type[3] += history.runs[r, RUN_NET]
             of_type[4] += 1
+            if r != run:
+                other = max(other, history.runs[r, RUN_LAST])
         if section != UNKNOWN and history.run_sections[r] == section:
             of_section[0] += lines
             of_section[1] += history.runs[r, RUN_DEALS]
             of_section[2] += lines if same_brand else 0.0
             of_section[3] += lines if history.run_private[r] == 1 else 0.0
     out[I_TYPE_KINDS] = of_type[4]
+    if other > 0:
+        out[I_OTHER_SINCE] = WINDOW_DAYS - other
     if of_type[0] > 0:
         out[I_OF_TYPE] = own[RUN_LINES] / of_type[0]
         out[I_TYPE_DEAL_SHARE] = of_type[1] / of_type[0]
@@ -262,8 +299,8 @@ def _write_paid(cells: np.ndarray, start: int, end: int, price: float, out: np.n
 
 @njit(cache=True, nogil=True)
 def _read_moment(visits: np.ndarray, head: np.ndarray, as_of: int, visit: int, first_day: int) -> np.ndarray:
-    """Shares of her receipts at this hour, on this weekday, in this store."""
-    out = np.full(3, math.nan)
+    """Shares of her receipts at this hour, on this weekday, in this store; her lines a receipt there."""
+    out = np.full(4, math.nan)
     receipts = head[H_RECEIPTS]
     if receipts <= 0:
         return out
@@ -275,14 +312,18 @@ def _read_moment(visits: np.ndarray, head: np.ndarray, as_of: int, visit: int, f
     out[M_WEEKDAY] = head[H_WEEKDAY + (as_of // SECONDS_PER_DAY - FIRST_MONDAY) % 7] / receipts
     if visit != 0:
         here = 0
+        lines = 0
         everywhere = 0
         for i in range(visits.shape[0]):
             if visits[i, V_DAY] > first_day:
                 everywhere += visits[i, V_RECEIPTS]
                 if visits[i, V_KEY] == visit:
                     here += visits[i, V_RECEIPTS]
+                    lines += visits[i, V_LINES]
         if everywhere > 0:
             out[M_STORE] = here / everywhere
+        if here > 0:
+            out[M_STORE_LISTS] = lines / here
     return out
 
 
@@ -290,75 +331,6 @@ def _read_moment(visits: np.ndarray, head: np.ndarray, as_of: int, visit: int, f
 def _lists(market: MarketTables, sku: int, store: int, week: int) -> float:
     row = find(market.listing_keys, market.listing_rows, listing_key_compiled(sku, store))
     return 1.0 if row != ABSENT and market.listed_since[row] < week else 0.0
-
-
-@njit(cache=True, nogil=True)
-def _write_rebuys(
-    skus: AffinityTables, types: AffinityTables, own: int, own_type: int, row: np.ndarray, out: np.ndarray
-) -> None:
-    if own != ABSENT:
-        out[A_REBUY_RATE] = skus.facts[own, REBUY_RATE]
-        out[A_REBUY_DAYS] = skus.facts[own, REBUY_DAYS]
-        out[A_REBUY_DUE] = row[ITEM + L_SINCE] / skus.facts[own, REBUY_DAYS]
-        out[A_BUYERS] = math.log1p(skus.facts[own, BUYERS])
-    if own_type != ABSENT:
-        out[A_TYPE_REBUY_RATE] = types.facts[own_type, REBUY_RATE]
-        out[A_TYPE_REBUY_DUE] = row[TYPE + L_SINCE] / types.facts[own_type, REBUY_DAYS]
-
-
-@njit(cache=True, nogil=True)
-def _weigh_types(history: History, types: AffinityTables) -> tuple[np.ndarray, np.ndarray]:
-    """By row of `types`: her recent purchases as shares of her recent shopping days; her purchases in days."""
-    weights = np.zeros(types.names.shape[0])
-    days = np.zeros(types.names.shape[0])
-    total = np.sum(history.quarter)
-    for r in range(history.run_types.shape[0]):
-        row = find(types.keys, types.rows, history.run_types[r])
-        if row != ABSENT and total > 0:
-            weights[row] += history.runs[r, RUN_WEIGHT] / total
-            days[row] += history.runs[r, RUN_DAYS]
-    return weights, days
-
-
-@njit(cache=True, nogil=True)
-def _taste_of_items(history: History, skus: AffinityTables) -> np.ndarray:
-    return _taste(skus, find_all(skus.keys, skus.rows, history.run_skus), history.runs[:, RUN_DAYS].copy())
-
-
-@njit(cache=True, nogil=True)
-def _taste(level: AffinityTables, rows: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """Where she lies in the space of tastes, by the days on which she bought each row; `ABSENT` rows tell nothing."""
-    taste = np.zeros(level.vectors.shape[1])
-    squares = 0.0
-    for i in range(rows.shape[0]):
-        if rows[i] != ABSENT and days[i] > 0:
-            weight = math.log1p(days[i]) * level.facts[rows[i], RARITY]
-            squares += weight * weight
-            for d in range(taste.shape[0]):  # an array expression here would allocate once an item
-                taste[d] += weight * level.vectors[rows[i], d]
-    return taste / math.sqrt(squares) if squares > 0 else taste
-
-
-@njit(cache=True, nogil=True)
-def _type_affinity(types: AffinityTables, own: int, weights: np.ndarray) -> float:
-    score = 0.0
-    for i in range(types.starts[own], types.starts[own + 1]):
-        other = types.neighbours[i]
-        if weights[other] > 0:
-            score += weights[other] * cosine(types, own, other, types.together[i])
-    return score
-
-
-@njit(cache=True, nogil=True)
-def _history_affinity(history: History, skus: AffinityTables, own: int) -> float:
-    total = np.sum(history.quarter)
-    score = 0.0
-    for i in range(skus.starts[own], skus.starts[own + 1]):
-        other = skus.neighbours[i]
-        run = run_of(history, skus.names[other])
-        if run >= 0 and total > 0:
-            score += history.runs[run, RUN_WEIGHT] / total * cosine(skus, own, other, skus.together[i])
-    return score
 
 
 @njit(cache=True, nogil=True)
@@ -379,36 +351,3 @@ def _look_up_basket(
         item_types[b] = codes[1]
         type_rows[b] = find(types.keys, types.rows, codes[1])
     return rows, item_types, type_rows, sections
-
-
-@njit(cache=True, nogil=True)
-def _write_basket(
-    skus: AffinityTables,
-    types: AffinityTables,
-    own: int,
-    own_type: int,
-    basket_rows: np.ndarray,
-    basket_type_rows: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    if own != ABSENT:
-        out[A_BASKET] = 0.0
-        out[A_BASKET_BEST] = 0.0
-        for other in basket_rows:
-            if other != ABSENT and other != own:
-                score = cosine(skus, own, other, pair_count(skus, own, other))
-                out[A_BASKET] += score
-                out[A_BASKET_BEST] = max(out[A_BASKET_BEST], score)
-    if own_type != ABSENT:
-        total = 0.0
-        count = 0
-        best = -math.inf
-        for other in basket_type_rows:
-            if other != ABSENT and other != own_type:
-                score = lift(types, own_type, other, pair_count(types, own_type, other))
-                total += score
-                count += 1
-                best = max(best, score)
-        if count > 0:
-            out[A_BASKET_LIFT] = total / count
-            out[A_BASKET_LIFT_BEST] = best

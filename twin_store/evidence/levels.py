@@ -1,4 +1,4 @@
-"""How she has bought one item, or one type or section as a whole: the same eleven numbers for each, compiled."""
+"""How she has bought one item, or one type or section as a whole: the same twelve numbers for each, compiled."""
 
 import math
 
@@ -10,8 +10,8 @@ from twin_store.evidence.history import WINDOW_DAYS, History, weighted_share
 
 (
     L_DAYS, L_SINCE, L_TRIPS_SINCE, L_INTERVAL, L_SPREAD, L_LAST_INTERVAL, L_DUE, L_TRIPS_DUE, L_SHARE,
-    L_SHARE_MONTH, L_SHARE_QUARTER,
-) = range(11)  # fmt: skip
+    L_SHARE_MONTH, L_SHARE_QUARTER, L_LINES,
+) = range(12)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -24,7 +24,7 @@ def mark_run(history: History, cells: np.ndarray, run: int, marks: np.ndarray) -
 
 @njit(cache=True, nogil=True)
 def write_level(history: History, marks: np.ndarray, out: np.ndarray) -> None:
-    """The eleven numbers of the marked shopping days into `out`; see `names._level` for what they say."""
+    """The twelve numbers of the marked shopping days into `out`; see `names._level` for what they say."""
     days = history.days
     bought = np.nonzero(marks)[0]
     count = bought.shape[0]
@@ -36,6 +36,10 @@ def write_level(history: History, marks: np.ndarray, out: np.ndarray) -> None:
         out[L_SHARE_QUARTER] = weighted_share(history, marks, history.quarter)
     if count == 0:
         return
+    lines = 0.0
+    for day in bought:
+        lines += history.lines[day]
+    out[L_LINES] = lines / count
     first = days[bought[0]]
     last = days[bought[count - 1]]
     out[L_SINCE] = WINDOW_DAYS - last

@@ -28,6 +28,7 @@ def _level(level: str, noun: str) -> tuple[Fact, ...]:
         Fact(f"{level}_share", "share", f"share of her shopping days with {noun}"),
         Fact(f"{level}_share_month", "share", "the same, a day's weight halving every 4 weeks"),
         Fact(f"{level}_share_quarter", "share", "the same, a day's weight halving every 13 weeks"),
+        Fact(f"{level}_lines", "log lines", f"mean log of her lines on the days she bought {noun}"),
     )
 
 
@@ -51,6 +52,7 @@ _ITEM = (
     Fact("brand_share", "share", "share of her purchases that are of the item's brand"),
     Fact("brand_of_section", "share", "share of her purchases in the section that are of the item's brand"),
     Fact("private_of_section", "share", "share of her purchases in the section that are own-brand"),
+    Fact("type_other_since", "days", "days since she last bought another item of the type"),
 )
 
 _HOUSEHOLD = (
@@ -67,6 +69,8 @@ _HOUSEHOLD = (
     Fact("coupon_share", "share", "share of her purchases with a coupon"),
     Fact("private_share", "share", "share of her purchases that are own-brand"),
     Fact("discount_share", "share", "discounts over spend before discounts"),
+    Fact("day_lines", "log lines", "mean log of her lines on a shopping day"),
+    Fact("day_lines_last", "log lines", "log of her lines on her last shopping day"),
 )
 
 _MOMENT = (
@@ -76,6 +80,7 @@ _MOMENT = (
     Fact("store_lists", "yes/no", "1 if the store sold the item before this week"),
     Fact("display", "yes/no", "1 if the item is on display in the store"),
     Fact("mailer", "yes/no", "1 if the item is in the store's mailer"),
+    Fact("store_lines", "lines", "her mean lines a receipt in this store"),
 )
 
 _PRODUCT = (
@@ -110,6 +115,26 @@ _AFFINITY = (
     Fact("basket_type_lift_best", "log ratio", "the same, of the basket's best single type"),
     Fact("basket_has_type", "yes/no", "1 if the basket already holds the item's type"),
     Fact("basket_has_section", "yes/no", "1 if the basket already holds the item's section"),
+    Fact(
+        "taste_lift", "score", "taste over the root of the item's buyers: nearer than its popularity makes it"
+    ),
+    Fact(
+        "hour_lift", "log ratio", "how much oftener than anything else the item is bought at this time of day"
+    ),
+    Fact("weekday_lift", "log ratio", "the same on this weekday"),
+    Fact("type_hour_lift", "log ratio", "as hour_lift, for the item's type"),
+    Fact("type_weekday_lift", "log ratio", "as weekday_lift, for the item's type"),
+    Fact("product_lines", "log lines", "mean log of the lines of baskets with the item (all customers)"),
+    Fact("type_product_lines", "log lines", "the same for the item's type"),
+    Fact("trial_share", "share", "share of its purchases of 13 weeks that were the customer's first"),
+    Fact("product_of_type", "share", "share of what its type sold in 13 weeks that was the item"),
+    Fact("type_of_section", "share", "share of what its section sold in 13 weeks that was its type"),
+    Fact("store_lift", "log ratio", "how much oftener than elsewhere the item is bought in this store"),
+    Fact("store_type_lift", "log ratio", "the same for its type"),
+    Fact("product_reach", "share", "share of all customers who ever bought it"),
+    Fact("type_reach", "share", "share of all customers who ever bought its type"),
+    Fact("type_trial_share", "share", "as trial_share, for the item's type"),
+    Fact("type_baskets", "share", "share of all baskets that held its type"),
 )
 
 ITEM_EVIDENCE: tuple[Fact, ...] = (
@@ -163,6 +188,24 @@ BASKET_EVIDENCE: tuple[Fact, ...] = (
     Fact("trips", "days", "her shopping days in the last 53 weeks"),
     Fact("trip_since", "days", "days since she last shopped"),
     Fact("variety", "share", "different items over purchases"),
+    Fact(
+        "known_lift",
+        "log ratio",
+        "mean log of how much likelier she knows, or does not know, each item than others",
+    ),
+    Fact("known_lift_total", "log ratio", "the same summed over the items"),
+    Fact("known_type_lift", "log ratio", "as known_lift, for the types"),
+    Fact("type_share_lift", "log ratio", "mean log of her share of the type over everybody's"),
+    Fact("type_share_lift_total", "log ratio", "the same summed over the items"),
+    Fact("taste_lift", "score", "mean of how near the items lie to her taste for their popularity"),
+    Fact("taste_lift_least", "score", "the least of those"),
+    Fact("taste_lift_best", "score", "the greatest of those"),
+    Fact("hour_lift", "log ratio", "mean of how much oftener the items are bought at this time of day"),
+    Fact("type_hour_lift", "log ratio", "the same by types"),
+    Fact("weekday_lift", "log ratio", "mean of how much oftener the items are bought on this weekday"),
+    Fact("type_weekday_lift", "log ratio", "the same by types"),
+    Fact("store_lift", "log ratio", "mean of how much oftener the items are bought in this store"),
+    Fact("lines_difference", "log lines", "mean size of baskets with the items less that of hers"),
 )
 """One row a basket: trip_choice."""
 
@@ -197,6 +240,14 @@ VOUCHER_EVIDENCE: tuple[Fact, ...] = (
     Fact("private_share", "share", "share of her purchases that are own-brand"),
     Fact("variety", "share", "different items over purchases"),
     Fact("tenure", "days", "days since she was first seen, at most 371"),
+    Fact("voucher_coupon_lines", "lines", "her purchases of covered items with a coupon"),
+    Fact("voucher_type_coupon_lines", "lines", "her purchases with a coupon whose type has a covered item"),
+    Fact("coupon_lines_quarter", "lines", "her purchases with a coupon in the last 13 weeks"),
+    Fact("voucher_type_items", "items", "different items she bought whose type has a covered item"),
+    Fact("voucher_days_best", "days", "days on which she bought the covered item that she buys most"),
+    Fact("voucher_due", "ratio", "days since a covered item over her mean days between"),
+    Fact("voucher_deal_share", "share", "share of her purchases of covered items that were on a deal"),
+    Fact("voucher_types_bought", "types", "different types with a covered item that she bought"),
 )
 """One row: voucher_redemption."""
 

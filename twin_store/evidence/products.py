@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from twin_store.affinity import BASKETS, AffinityTables
+from twin_store.affinity import ALL_BASKETS, BASKETS, EVERYTHING, AffinityTables, StoreTables
 from twin_store.key_index import ABSENT, find
 from twin_store.market import (
     MARKET_WEEKS,
@@ -15,6 +15,7 @@ from twin_store.market import (
     W_UNITS,
     W_WEEK,
     MarketTables,
+    listing_key_compiled,
 )
 
 (
@@ -105,5 +106,26 @@ def cosine(level: AffinityTables, one: int, other: int, together: float) -> floa
 @njit(cache=True, nogil=True)
 def lift(level: AffinityTables, one: int, other: int, together: float) -> float:
     """Log of how much oftener than by chance two rows share a basket, shrunk towards 0 where little is known."""
-    expected = level.facts[one, BASKETS] * level.facts[other, BASKETS] / level.baskets[0]
+    expected = level.facts[one, BASKETS] * level.facts[other, BASKETS] / level.totals[ALL_BASKETS]
     return math.log((together + LIFT_FLOOR) / (expected + LIFT_FLOOR))
+
+
+@njit(cache=True, nogil=True)
+def store_lift(stores: StoreTables, what: int, store: int) -> float:
+    """Log of how much oftener a product or type is bought in a store than everywhere, shrunk towards 0.
+
+    NaN where the store or the product is not known.
+    """
+    here = _sold(stores, EVERYTHING, store)
+    usual = _sold(stores, what, EVERYTHING)
+    if here == 0 or usual == 0:
+        return math.nan
+    expected = here * usual / _sold(stores, EVERYTHING, EVERYTHING)
+    return math.log((_sold(stores, what, store) + LIFT_FLOOR) / (expected + LIFT_FLOOR))
+
+
+@njit(cache=True, nogil=True)
+def _sold(stores: StoreTables, what: int, store: int) -> float:
+    key = listing_key_compiled(what, store)
+    at = np.searchsorted(stores.pairs, key)
+    return float(stores.lines[at]) if at < stores.pairs.shape[0] and stores.pairs[at] == key else 0.0

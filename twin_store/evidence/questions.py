@@ -95,6 +95,7 @@ class EvidenceReader:
             self._products.market.tables(),
             self._affinity.skus,
             self._affinity.types,
+            self._affinity.stores,
             self._keys_of(skus),
             self._context(environment, skus),
             0 if store is None else self._keys[store],

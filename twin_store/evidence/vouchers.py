@@ -14,6 +14,9 @@ from twin_store.evidence.history import (
     DISCOUNT_SHARE,
     MONTH_DAYS,
     PRIVATE_SHARE,
+    QUARTER_DAYS,
+    RUN_DAYS,
+    RUN_DEALS,
     RUN_LINES,
     TENURE,
     TRIP_INTERVAL,
@@ -36,8 +39,9 @@ VOUCHER_COLUMNS = len(VOUCHER_EVIDENCE)
     V_SHARE_QUARTER, V_LINES_BOUGHT, V_OF_LINES, V_TYPES, V_COUPON_LINES, V_COUPON_DAYS, V_COUPON_SINCE,
     V_COUPON_SHARE, V_COUPON_SHARE_QUARTER, V_COUPON_SAVED, V_DISCOUNT_SHARE, V_DEAL_SHARE, V_TRIPS,
     V_TRIPS_MONTH, V_TRIP_SINCE, V_TRIP_INTERVAL, V_BASKET_LINES, V_BASKET_SPEND, V_SPEND_MONTH,
-    V_PRIVATE_SHARE, V_VARIETY, V_TENURE,
-) = range(30)  # fmt: skip
+    V_PRIVATE_SHARE, V_VARIETY, V_TENURE, V_COUPON_LINES_COVERED, V_COUPON_LINES_TYPES, V_COUPON_LINES_QUARTER,
+    V_KINDS_OF_TYPES, V_DAYS_BEST, V_DUE, V_DEALS, V_TYPES_BOUGHT,
+) = range(38)  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
@@ -88,35 +92,70 @@ def _write_covered(
     history: History, cells: np.ndarray, covered: np.ndarray, covered_types: np.ndarray, row: np.ndarray
 ) -> None:
     marks = np.zeros(history.days.shape[0], dtype=np.bool_)
+    types = np.zeros(covered_types.shape[0], dtype=np.bool_)
     known = 0
+    best = 0.0
     lines = 0.0
+    deals = 0.0
+    coupons = 0.0
     of_types = 0.0
+    kinds_of_types = 0
+    coupons_of_types = 0.0
     everything = 0.0
     for r in range(history.run_skus.shape[0]):
         bought = history.runs[r, RUN_LINES]
+        if bought <= 0:
+            continue
         everything += bought
-        if _holds(covered, history.run_skus[r]) and bought > 0:
+        of_type = _place(covered_types, history.run_types[r]) if history.run_types[r] != UNKNOWN else -1
+        if of_type >= 0:
+            types[of_type] = True
+            of_types += bought
+            kinds_of_types += 1
+            coupons_of_types += _coupon_lines(history, cells, r)
+        if _place(covered, history.run_skus[r]) >= 0:
             known += 1
             lines += bought
+            deals += history.runs[r, RUN_DEALS]
+            coupons += _coupon_lines(history, cells, r)
+            best = max(best, history.runs[r, RUN_DAYS])
             mark_run(history, cells, r, marks)
-        if history.run_types[r] != UNKNOWN and _holds(covered_types, history.run_types[r]):
-            of_types += bought
     row[V_KNOWN] = known
     row[V_LINES_BOUGHT] = lines
     row[V_DAYS] = np.sum(marks)
+    row[V_DAYS_BEST] = best
+    row[V_COUPON_LINES_COVERED] = coupons
+    row[V_COUPON_LINES_TYPES] = coupons_of_types
+    row[V_KINDS_OF_TYPES] = kinds_of_types
+    row[V_TYPES_BOUGHT] = np.sum(types)
     if everything > 0:
         row[V_OF_LINES] = lines / everything
         row[V_TYPES] = of_types / everything
         row[V_SHARE] = np.sum(marks) / marks.shape[0]
         row[V_SHARE_MONTH] = weighted_share(history, marks, history.month)
         row[V_SHARE_QUARTER] = weighted_share(history, marks, history.quarter)
+    if lines > 0:
+        row[V_DEALS] = deals / lines
     row[V_SINCE] = _days_since(history, marks)
+    bought_on = history.days[marks]
+    if bought_on.shape[0] > 1:
+        row[V_DUE] = row[V_SINCE] * (bought_on.shape[0] - 1) / (bought_on[-1] - bought_on[0])
+
+
+@njit(cache=True, nogil=True)
+def _coupon_lines(history: History, cells: np.ndarray, run: int) -> float:
+    """Her purchases of one item with a coupon."""
+    lines = 0.0
+    for i in range(history.run_starts[run], history.run_ends[run]):
+        lines += cells[i, C_COUPON_LINES]
+    return lines
 
 
 @njit(cache=True, nogil=True)
 def _write_coupons(history: History, cells: np.ndarray, row: np.ndarray) -> None:
     marks = np.zeros(history.days.shape[0], dtype=np.bool_)
     lines = 0
+    recent = 0
     saved = 0
     net = 0
     spend_month = 0
@@ -131,7 +170,10 @@ def _write_coupons(history: History, cells: np.ndarray, row: np.ndarray) -> None
         if cells[i, C_COUPON_LINES] > 0 and cells[i, C_LINES] > 0:
             lines += cells[i, C_COUPON_LINES]
             marks[history.place[offset]] = True
+            if offset > WINDOW_DAYS - QUARTER_DAYS:
+                recent += cells[i, C_COUPON_LINES]
     row[V_COUPON_LINES] = lines
+    row[V_COUPON_LINES_QUARTER] = recent
     row[V_COUPON_DAYS] = np.sum(marks)
     row[V_SPEND_MONTH] = spend_month
     if marks.shape[0] > 0:
@@ -151,6 +193,7 @@ def _days_since(history: History, marks: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _holds(ordered: np.ndarray, key: int) -> bool:
+def _place(ordered: np.ndarray, key: int) -> int:
+    """Where the key stands, -1 if it does not."""
     at = np.searchsorted(ordered, key)
-    return at < ordered.shape[0] and ordered[at] == key
+    return int(at) if at < ordered.shape[0] and ordered[at] == key else -1

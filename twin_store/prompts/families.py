@@ -37,14 +37,22 @@ _HOUSEHOLD = frozenset(
         "basket_spend",
         "tenure",
     )
-) | {"variety", "deal_share", "coupon_share", "private_share", "discount_share"}
+) | {
+    "variety",
+    "deal_share",
+    "coupon_share",
+    "private_share",
+    "discount_share",
+    "day_lines",
+    "day_lines_last",
+}
 
 ITEM = Family(
     "item",
     EVIDENCE["purchase"],
     ITEM_LABELS,
     ITEM_USEFULNESS,
-    _HOUSEHOLD | {"hour_share", "weekday_share", "store_share", "basket_size"},
+    _HOUSEHOLD | {"hour_share", "weekday_share", "store_share", "store_lines", "basket_size"},
 )
 BASKET = Family(
     "basket",

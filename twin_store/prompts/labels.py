@@ -19,6 +19,7 @@ def _level(level: str, what: str) -> dict[str, str]:
         f"{level}_share": f"share of trips {what}bought",
         f"{level}_share_month": f"share of trips {what}bought lately",
         f"{level}_share_quarter": f"share of trips {what}bought this quarter",
+        f"{level}_lines": f"size of trips {what}bought",
     }
 
 
@@ -36,6 +37,8 @@ _HOUSEHOLD = {
     "coupon_share": "share bought with a coupon",
     "private_share": "share bought own-brand",
     "discount_share": "share of spend saved",
+    "day_lines": "size of a trip",
+    "day_lines_last": "size of last trip",
 }
 
 ITEM_LABELS: dict[str, str] = {
@@ -59,6 +62,7 @@ ITEM_LABELS: dict[str, str] = {
     "brand_share": "share bought of its brand",
     "brand_of_section": "share of section bought of its brand",
     "private_of_section": "share of section bought own-brand",
+    "type_other_since": "days since another of its type",
     **_HOUSEHOLD,
     "hour_share": "share of receipts at this hour",
     "weekday_share": "share of receipts on this weekday",
@@ -66,6 +70,7 @@ ITEM_LABELS: dict[str, str] = {
     "store_lists": "sold in this store",
     "display": "on display",
     "mailer": "in the mailer",
+    "store_lines": "lines a receipt in this store",
     "price": "price in minor units",
     "price_to_usual": "price to usual",
     "popularity_1": "popularity last week",
@@ -94,6 +99,22 @@ ITEM_LABELS: dict[str, str] = {
     "basket_type_lift_best": "type goes with one type of basket",
     "basket_has_type": "type in basket",
     "basket_has_section": "section in basket",
+    "taste_lift": "near her taste for its popularity",
+    "hour_lift": "bought at this hour",
+    "weekday_lift": "bought on this weekday",
+    "type_hour_lift": "type bought at this hour",
+    "type_weekday_lift": "type bought on this weekday",
+    "product_lines": "size of baskets with it",
+    "type_product_lines": "size of baskets with its type",
+    "trial_share": "share of first purchases",
+    "product_of_type": "its share of its type",
+    "type_of_section": "its type's share of section",
+    "store_lift": "bought in this store",
+    "store_type_lift": "type bought in this store",
+    "product_reach": "share of customers who bought it",
+    "type_reach": "share of customers who bought its type",
+    "type_trial_share": "type share of first purchases",
+    "type_baskets": "share of baskets with its type",
 }
 
 BASKET_LABELS: dict[str, str] = {
@@ -128,6 +149,20 @@ BASKET_LABELS: dict[str, str] = {
     "trips": "trips in a year",
     "trip_since": "days since last trip",
     "variety": "variety of purchases",
+    "known_lift": "known as if hers",
+    "known_lift_total": "known as if hers in all",
+    "known_type_lift": "types known as if hers",
+    "type_share_lift": "types likelier hers than anybody's",
+    "type_share_lift_total": "types likelier hers in all",
+    "taste_lift": "near her taste for their popularity",
+    "taste_lift_least": "the farthest from her taste",
+    "taste_lift_best": "the nearest to her taste",
+    "hour_lift": "bought at this hour",
+    "type_hour_lift": "types bought at this hour",
+    "weekday_lift": "bought on this weekday",
+    "type_weekday_lift": "types bought on this weekday",
+    "store_lift": "bought in this store",
+    "lines_difference": "for larger baskets than hers",
 }
 
 VOUCHER_LABELS: dict[str, str] = {
@@ -161,4 +196,12 @@ VOUCHER_LABELS: dict[str, str] = {
     "private_share": _HOUSEHOLD["private_share"],
     "variety": _HOUSEHOLD["variety"],
     "tenure": _HOUSEHOLD["tenure"],
+    "voucher_coupon_lines": "purchases of covered items with a coupon",
+    "voucher_type_coupon_lines": "purchases of covered types with a coupon",
+    "coupon_lines_quarter": "purchases with a coupon this quarter",
+    "voucher_type_items": "items of covered types bought",
+    "voucher_days_best": "days the best covered item bought",
+    "voucher_due": "covered items due",
+    "voucher_deal_share": "share of covered items bought on a deal",
+    "voucher_types_bought": "covered types bought",
 }

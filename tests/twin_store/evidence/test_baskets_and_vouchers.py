@@ -54,6 +54,24 @@ def test_vouchers_are_weighed_by_what_they_cover_and_how_she_used_coupons() -> N
     assert found["voucher_types"] == pytest.approx(2 / 5)
     assert (found["coupon_lines"], found["coupon_days"], found["coupon_since"]) == (1, 1, 16)
     assert found["campaign_days"] == 10
+    assert (found["voucher_coupon_lines"], found["voucher_type_coupon_lines"]) == (0, 0)
+    assert (found["voucher_days_best"], found["voucher_types_bought"], found["voucher_type_items"]) == (
+        2,
+        1,
+        1,
+    )
+    assert found["voucher_due"] == pytest.approx(11 / 8)
+    assert found["coupon_lines_quarter"] == 1
+
+
+def test_coupons_on_what_the_vouchers_cover_are_counted_apart() -> None:
+    coupon = {"sku": "milk", "coupon_discount": "0.50"}
+    found = voucher(twin_of([sale(1, [coupon, "bread"]), sale(4, ["milk"])]))
+    assert (found["voucher_coupon_lines"], found["voucher_type_coupon_lines"], found["coupon_lines"]) == (
+        1,
+        1,
+        1,
+    )
     assert "campaign_rate" not in found
 
 

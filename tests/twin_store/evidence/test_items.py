@@ -100,6 +100,9 @@ def count_slowly(known: list[tuple[int, set[str]]], group: set[str], day: int) -
         "share": len(bought) / len(shopping) if shopping else None,
         "share_month": share(28),
         "share_quarter": share(91),
+        "lines": statistics.mean(math.log(len(skus)) for _, skus in known if skus & group)
+        if bought
+        else None,
     }
 
 
@@ -147,6 +150,15 @@ def test_brand_and_own_brand_are_shares_of_her_purchases() -> None:
     assert milk["brand_of_section"] == pytest.approx(2 / 3)
     assert milk["private_share"] == pytest.approx(3 / 4)
     assert (milk["own_brand"], cheese["own_brand"]) == (1, 0)
+
+
+def test_sizes_of_her_trips_and_other_products_of_the_type() -> None:
+    twin = twin_of([sale(1, ["milk", "bread"]), sale(4, ["milk", "bread", "cheese"]), sale(6, ["soap"])])
+    (found,) = ask(twin, 9, "milk", store_id="nowhere yet")
+    assert found["day_lines"] == pytest.approx(math.log(2 * 3) / 3)
+    assert found["day_lines_last"] == 0
+    assert "store_lines" not in found
+    assert "type_other_since" not in found
 
 
 def test_the_market_shows_completed_weeks_only() -> None:

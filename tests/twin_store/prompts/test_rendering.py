@@ -20,7 +20,7 @@ from tests.twin_store.prompts.scenes import (
     scene,
     with_segment,
 )
-from twin_store.evidence import UnanswerableQuestion
+from twin_store.evidence import EVIDENCE_NAMES, UnanswerableQuestion
 from twin_store.messages import Profile, QuestionKind
 from twin_store.messages.codec import decode
 from twin_store.messages.wire import struct_for
@@ -37,6 +37,7 @@ from twin_store.prompts import (
 from twin_store.prompts.evidence import COMPLETION_NUMBERS
 
 KINDS: tuple[QuestionKind, ...] = get_args(QuestionKind)
+NUMBERS = len(EVIDENCE_NAMES["purchase"])
 BUCKETS = buckets()
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -191,9 +192,9 @@ def test_without_evidence_or_edges_there_are_no_such_lines() -> None:
     assert {line.split(": ")[1] for line in lines} <= {"yes", "no", "unknown"}
 
 
-@pytest.mark.parametrize("shape", [(1, 97), (2, 30), (97,), (0, 97)])
+@pytest.mark.parametrize("shape", [(1, NUMBERS), (2, 30), (NUMBERS,), (0, NUMBERS)])
 def test_evidence_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"evidence on purchase is \[n, 97\], a row an option"):
+    with pytest.raises(ValueError, match=rf"evidence on purchase is \[n, {NUMBERS}\], a row an option"):
         render(replace(scene("purchase"), evidence=np.zeros(shape)), BUCKETS)
 
 
@@ -321,7 +322,7 @@ def test_a_customer_of_whom_nothing_is_known_has_a_prompt() -> None:
             "price_tier": None,
         }
     )  # fmt: skip
-    unknown = np.full((1, 97), np.nan)
+    unknown = np.full((1, NUMBERS), np.nan)
     (prompt,) = render(replace(base, dna=nothing, evidence=unknown), BUCKETS)
     assert 'product: "993638"' in prompt.text
     assert "a trip every unknown days" in prompt.text

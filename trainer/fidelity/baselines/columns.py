@@ -9,7 +9,7 @@ from trainer.boosting import Boosted, fit_boosted
 from trainer.calibration import Curve, Temperature
 from trainer.fidelity.sheets import Sheet
 from trainer.fit_evidence import split_by_time
-from trainer.heads import ONE_IS_TRUE
+from trainer.heads import ONE_IS_TRUE, OPTIONS_TOGETHER, REFIT_ROUNDS
 from trainer.tasks.table import Table
 from twin_store.evidence import EVIDENCE_NAMES
 from twin_store.messages.decisions import QuestionKind
@@ -28,7 +28,8 @@ def narrowed(table: Table, columns: np.ndarray) -> Table:
     return replace(table, evidence=np.ascontiguousarray(table.evidence[:, columns]))
 
 
-Fit = Callable[[Table], Boosted | None]
+Fit = Callable[[Table, int | None], Boosted | None]
+"""A model of these rows: with so many trees on all of them, or as many as foretell the last ones best."""
 
 
 class PlainScorer:
@@ -41,11 +42,14 @@ class PlainScorer:
         for (kind, drawn), table in teaching.items():
             narrow = narrowed(table, columns_of(kind, keep))
             rows, calibrate, last = split_by_time(narrow)
-            model = fit(narrow.where(rows))
+            model = fit(narrow.where(rows), None)
             if model is None:
                 continue
             later = narrow.where(calibrate | last)
-            self._models[kind, drawn] = model, _calibration(model.scores(later.evidence), later)
+            calibration = _calibration(model.scores(later.evidence), later)
+            # Once more on all rows, as the evidence decider is.
+            again = fit(narrow, int(REFIT_ROUNDS * model.rounds))
+            self._models[kind, drawn] = again or model, calibration
 
     def probabilities(self, sheet: Sheet) -> np.ndarray | None:
         """See `SheetScorer`."""
@@ -59,9 +63,10 @@ class PlainScorer:
         return calibration.apply(scores)
 
 
-def fit_lightgbm(table: Table) -> Boosted | None:
+def fit_lightgbm(table: Table, rounds: int | None = None) -> Boosted | None:
     """LightGBM as the evidence decider has it."""
-    return fit_boosted(table.evidence, table.labels, table.weights, seed=1)
+    cases = table.cases if table.kind in OPTIONS_TOGETHER else None
+    return fit_boosted(table.evidence, table.labels, table.weights, 1, rounds=rounds, cases=cases)
 
 
 def _calibration(scores: np.ndarray, later: Table) -> Curve | Temperature:
