@@ -138,9 +138,9 @@ def _show(console: Console, report: dict[str, Any], folder: Path) -> None:
     for lack, count in report["degraded"].items():
         console.print(f"{count:,} answers lack something: {lack}")
     for segment, adapter in report["adapters"].items():
-        console.print(
-            f"the adapter of {segment} was released to be seen at work; its gate: {adapter['verdict']['reason']}"
-        )
+        console.print(f"{segment}: its adapter was released to be seen at work, whatever its gate says:")
+        for kind, found in adapter["verdict"]["kinds"].items():
+            console.print(f"  {kind}: {'passed' if found['passed'] else '; '.join(found['reasons'])}")
     if example := report["example"]:
         console.print("\nto look around in what is left of it:", style="bold")
         console.print("  source .venv/bin/activate")

@@ -82,6 +82,7 @@ def working_town(broker: DevBroker, folder: Path, first: RunningEngine | None) -
         worker_in_flight_max=64,
         worker_busy_ms=600_000,
         worker_soft_deadline_ms=600_000,
+        worker_words_ms=2_000,  # nobody is there for surveys and reviews until the test lets one start
     )
     last = settle_town(settings, Town(customers=CUSTOMERS, days=DAYS))
     town = EngineTown(settings, base, last, Telemetry("worker", settings), threading.Event())

@@ -28,10 +28,10 @@ COUNTED = (  # what somebody who looks after the worker wants to see, beside the
 
 
 def kill_the_engine() -> None:
-    """As the kernel does when memory is short. The newest one: other tests of the session may have theirs."""
+    """As the kernel does when memory is short. The newest one of ours: the server of other tests has one too."""
     import psutil
 
-    children = psutil.Process(os.getpid()).children(recursive=True)
+    children = psutil.Process(os.getpid()).children()
     engines = [child for child in children if "EngineCore" in " ".join(child.cmdline())]
     max(engines, key=lambda child: child.create_time()).send_signal(signal.SIGKILL)
 

@@ -19,7 +19,7 @@ from trainer.base_model import BaseModel
 from twin_store.messages import Query, Transaction
 from twin_store.messages.codec import epoch_seconds
 
-SEED = 16  # of weights whose answers are far apart
+SEED = 19  # of weights whose answers are far apart, and which write something
 FOLD_S = 600.0  # what folds is compiled first where this Python has not been here before
 GOLDEN_PROMPTS = Path(__file__).parent.parent.parent / "golden" / "prompts"
 TOPIC_OF = {"catalog": CATALOG, "transactions": TRANSACTIONS}
