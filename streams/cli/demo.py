@@ -81,7 +81,7 @@ def demo(
     ] = None,
     language_scale: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Steps to train a language model; default: 0.2 of the usual."),
+        typer.Option(min=0.001, help="Steps to train a language model; default: 0.1 of the usual."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

@@ -58,7 +58,7 @@ class Plan:
     train_scale: float = 0.5
     decider: str = "evidence"
     segments: tuple[str, ...] = ()
-    language_scale: float = 0.2
+    language_scale: float = 0.1
 
     def __post_init__(self) -> None:
         if self.until <= self.train_until:
