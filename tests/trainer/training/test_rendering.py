@@ -11,6 +11,7 @@ from tests.trainer.training.conftest import Taught
 from trainer.deciders.base import DecisionInput
 from trainer.deciders.language.decider import LanguageDecider, Prepared
 from trainer.deciders.language.scenes import SceneMaker
+from trainer.deciders.language.served import ServedBase
 from trainer.fit_evidence import Effort, draw_cases
 from trainer.tasks.workshop import Workshop
 from trainer.training.examples import examples_of
@@ -37,7 +38,8 @@ def served(workshop: Workshop, buckets: Buckets, taught: Taught, count: int) -> 
             lambda second=case.as_of: workshop._reader_at(second),  # type: ignore[misc]
             ProductNames.none,
         )
-        decider = LanguageDecider("vllm", "base", ScriptedModel(), scenes, lambda _s, _c: None, buckets)
+        base = ServedBase(buckets=buckets)
+        decider = LanguageDecider("vllm", "base", ScriptedModel(), scenes, lambda _s, _c: None, base)
         prepared = decider.prepare(DecisionInput(case.question, twin, customer_id="c", symbols=symbols))
         assert isinstance(prepared, Prepared)
         found |= {(i, place): prompt.text for place, prompt in enumerate(prepared.prompts)}
