@@ -6,7 +6,7 @@ from numba import njit
 
 from trainer.fit_taste import fit_taste
 from trainer.fit_usage import fit_stores, fit_usage
-from trainer.purchases import Purchases
+from trainer.purchases import Purchases, rows_among
 from twin_store.affinity import (
     BASKETS,
     BUYERS,
@@ -129,8 +129,9 @@ def _most_similar(touched: np.ndarray, seen: np.ndarray, counts: np.ndarray, mos
 
 def _distinct_days(purchases: Purchases, keys: np.ndarray, names: np.ndarray) -> np.ndarray:
     """Distinct (row, customer, day) of the names, in that order: int64 [n, 3]; days count from the first."""
-    held = np.isin(keys, names)
-    rows = np.searchsorted(names, keys[held])
+    rows = rows_among(names, keys)
+    held = rows != ABSENT
+    rows = rows[held]
     first_day = int(purchases.days.min())
     days = int(purchases.days.max()) - first_day + 1
     customers = int(purchases.customers.max()) + 1
@@ -164,11 +165,12 @@ def _day_counts(
 
     That is how the evidence counts, which sees a twin's skus one by one.
     """
-    held = np.isin(keys, names)
+    rows = rows_among(names, keys)
+    held = rows != ABSENT
     frame = pl.DataFrame(
         {
             "customer": purchases.customers[held],
-            "row": np.searchsorted(names, keys[held]),
+            "row": rows[held],
             "sku": purchases.skus[held],
             "day": purchases.days[held],
         }

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from trainer.purchases import Purchases
+from trainer.purchases import Purchases, rows_among
 from twin_store.affinity import EVERYTHING, HOURS, LINES, OF_PARENT, TRIAL, StoreTables
 from twin_store.catalogue import UNKNOWN
 from twin_store.market import listing_key
@@ -32,15 +32,13 @@ def fit_usage(
 
 
 def _lines_of(purchases: Purchases, keys: np.ndarray, parents: np.ndarray, names: np.ndarray) -> pl.DataFrame:
-    """Every line with a row of these names, -1 for none: when it was, in what basket, whether it was a first one."""
+    """Every line with its row among these names, or ABSENT: when it was, in what basket, whether it was a first one."""
     if not len(keys):
         return pl.DataFrame()
-    places = np.minimum(np.searchsorted(names, keys), max(len(names) - 1, 0))
-    rows = np.where(names[places] == keys, places, -1) if len(names) else np.full(len(keys), -1)
     hour = purchases.seconds % SECONDS_PER_DAY * HOURS // SECONDS_PER_DAY
     frame = pl.DataFrame(
         {
-            "row": rows,
+            "row": rows_among(names, keys),
             "parent": parents,
             "customer": purchases.customers,
             "basket": purchases.baskets,

@@ -13,6 +13,12 @@ def sigmoid(scores: np.ndarray) -> np.ndarray:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(scores, -SCORE_MAX, SCORE_MAX))))
 
 
+def log_odds(probabilities: np.ndarray, least: float) -> np.ndarray:
+    """Probabilities to log odds; those nearer to 0 or 1 than `least` count as that near."""
+    held = np.clip(probabilities, least, 1 - least)
+    return np.asarray(np.log(held) - np.log1p(-held))
+
+
 def least_log_loss(
     design: np.ndarray, labels: np.ndarray, weights: np.ndarray, penalty: np.ndarray, towards: np.ndarray
 ) -> np.ndarray:

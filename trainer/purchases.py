@@ -12,6 +12,14 @@ from twin_store.key_index import ABSENT
 from twin_store.messages.codec import SECONDS_PER_DAY
 
 
+def rows_among(names: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Where each key stands among ascending names, ABSENT where it does not: int64 [keys]."""
+    if not len(names):
+        return np.full(len(keys), ABSENT, dtype=np.int64)
+    places = np.minimum(np.searchsorted(names, keys), len(names) - 1)
+    return np.where(names[places] == keys, places, ABSENT)
+
+
 @dataclass(frozen=True)
 class Purchases:
     """Sales as integers, in order of time: who bought what when, in which basket."""

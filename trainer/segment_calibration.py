@@ -13,7 +13,7 @@ import numpy as np
 
 from trainer.calibration import softmax
 from trainer.evaluation import log_loss
-from trainer.newton import least_log_loss, sigmoid
+from trainer.newton import least_log_loss, log_odds, sigmoid
 
 CASES_MIN = 300  # of a segment
 OUTCOMES_MIN = 60  # of YES and of NO among its rows
@@ -110,7 +110,7 @@ class _Rows:
                 for slope in SLOPES.tolist()
             ]
             return float(SLOPES[int(np.argmin(losses))]), 0.0
-        odds = _log_odds(self.probabilities)
+        odds = log_odds(self.probabilities, LEAST)
         design = np.stack((odds, np.ones(len(odds))), axis=1)
         # Weighted rows are worth fewer than they are: the pull must not be drowned by their sum.
         worth = self.weights * self.weights.sum() / (self.weights**2).sum()
@@ -130,9 +130,4 @@ def _moved(
     slope, offset = line
     if one_is_true:
         return softmax(slope * np.log(np.maximum(probabilities, LEAST)), cases)
-    return sigmoid(slope * _log_odds(probabilities) + offset)
-
-
-def _log_odds(probabilities: np.ndarray) -> np.ndarray:
-    held = np.clip(probabilities, LEAST, 1 - LEAST)
-    return np.asarray(np.log(held) - np.log1p(-held))
+    return sigmoid(slope * log_odds(probabilities, LEAST) + offset)

@@ -4,7 +4,7 @@ Compiled code reads the messages that look as most do; the judge reads the other
 messages become table rows; each bad one becomes a `BadMessage` with its place, and the rest of the batch goes on.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -43,7 +43,7 @@ class Strings:
     keys: list[int]
     places: np.ndarray
 
-    def beyond(self, known: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
+    def beyond(self, known: Collection[int]) -> Iterator[tuple[int, list[int]]]:
         """Keys that are not in `known` with their places. Mostly there are none, so those are sought first."""
         new = set(self.keys).difference(known)
         if new:
@@ -78,7 +78,7 @@ class ReceiptColumns:
         """Every sku and visit string of the batch with its key."""
         return self.symbols_beyond(())
 
-    def symbols_beyond(self, known: Iterable[int]) -> dict[str, int]:
+    def symbols_beyond(self, known: Collection[int]) -> dict[str, int]:
         """The sku and visit strings whose keys are not in `known`. Texts are made only for these."""
         found = {text: key for text, key in self._judged.items() if key not in known}
         for key, (start, end) in self._skus.beyond(known):

@@ -33,6 +33,13 @@ def find_all(keys: np.ndarray, rows: np.ndarray, wanted: np.ndarray) -> np.ndarr
 
 
 @njit(cache=True, nogil=True)
+def find_ordered(ordered: np.ndarray, key: int) -> int:
+    """Where a key stands among ascending ones, or ABSENT."""
+    at = np.searchsorted(ordered, key)
+    return int(at) if at < ordered.shape[0] and ordered[at] == key else ABSENT
+
+
+@njit(cache=True, nogil=True)
 def _insert_all(keys: np.ndarray, rows: np.ndarray, fresh: np.ndarray, used: int) -> np.ndarray:
     """Rows of `fresh`, new ones numbered from `used` on; the arrays must have room."""
     given = np.empty(fresh.shape[0], dtype=np.int64)

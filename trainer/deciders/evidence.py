@@ -35,9 +35,7 @@ class EvidenceDecider:
         self._reader = EvidenceReader(products, fitted.affinity)
         for head in fitted.heads.values():
             if head.by_segment is not None:
-                load_definitions(
-                    head.by_segment.definitions
-                )  # a version of segments that is not here is told now
+                load_definitions(head.by_segment.definitions)
 
     @classmethod
     def load(

@@ -197,11 +197,7 @@ def _measure_family(
     if sheet.family == NEXT_BASKET:
         draws = Draws(np.array([case.asked.customer_id for case in sheet.frozen]), seed)
         before = [
-            {
-                baskets.skus[row]
-                for basket in baskets.before(case.customer_id, case.as_of)
-                for row in basket.tolist()
-            }
+            {baskets.skus[row] for row in baskets.held(case.customer_id, case.as_of).items.tolist()}
             for case in sheet.asked
         ]
         rankings = {

@@ -85,10 +85,11 @@ def make_decision_base(
     data = Encoded.of(_taught(examiner, parts, buckets, config, threads), tokens, length)
     say(f"{len(data):,} prompts to learn from, {data.lengths.mean():.0f} tokens each")
     trained = train_base(folder, data, config.base, run_folder, say)
-    listener = Listener(_model_in(folder), examiner, buckets, tokens)
+    model = _model_in(folder)
+    listener = Listener(model, examiner, buckets, tokens)
     (folder / CALIBRATION).write_bytes(calibration_to_json(_calibrations(listener, parts)))
     metrics = {
-        kind: _measured(folder, Encoded.of(examples_of(examiner, part.last, buckets), tokens, length))
+        kind: _measured(model, Encoded.of(examples_of(examiner, part.last, buckets), tokens, length))
         for kind, part in parts.items()
     }
     for kind, found in metrics.items():
@@ -138,6 +139,6 @@ def _model_in(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
 
 
-def _measured(folder: Path, data: Encoded) -> dict[str, float | int]:
-    truths, said = yes_truths(data, answer_shares(_model_in(folder), data))
+def _measured(model: Any, data: Encoded) -> dict[str, float | int]:
+    truths, said = yes_truths(data, answer_shares(model, data))
     return summary(truths, said)

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 from trainer.calibration import Curve, Temperature
-from trainer.deciders.language.served import OPTIONS, calibrated
+from trainer.deciders.language.served import LEAST, OPTIONS, calibrated
 from trainer.deciders.vllm.tokens import ModelTokens
+from trainer.newton import log_odds
 from trainer.tasks.table import Table
 from trainer.training.encoded import Encoded
 from trainer.training.examples import Example, examples_of
 from trainer.training.questions import Asked, Examiner
 from trainer.training.scoring import answer_shares
 from twin_store.prompts import Buckets
-
-LEAST = 1e-12
 
 
 class Listener:
@@ -47,10 +46,9 @@ class Listener:
 
 def calibration_of(table: Table, raw: np.ndarray) -> Curve | Temperature:
     """From what a model says to probabilities that hold, by cases that it has not seen."""
-    said = np.clip(raw, LEAST, 1 - LEAST)
     if table.kind in OPTIONS:
-        return Temperature.fit(np.log(said), table.labels, table.cases)
-    return Curve.fit(np.log(said) - np.log1p(-said), table.labels, table.weights)
+        return Temperature.fit(np.log(np.clip(raw, LEAST, 1 - LEAST)), table.labels, table.cases)
+    return Curve.fit(log_odds(raw, LEAST), table.labels, table.weights)
 
 
 def calibrated_rows(fitted: Curve | Temperature, table: Table, raw: np.ndarray) -> np.ndarray:

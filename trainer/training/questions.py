@@ -16,7 +16,7 @@ from twin_store.dna.profile import ProductNames, ProfileWriter
 from twin_store.dna.twin import rewind
 from twin_store.product_names import product_names
 from twin_store.prompts import Buckets, Prompt, Scene, render
-from twin_store.segments import Definitions, load_definitions, segment_of
+from twin_store.segments import load_definitions
 from twin_store.symbols import key_of, visit_name
 from twin_store.usuals import Usuals
 
@@ -27,12 +27,10 @@ class Asked:
 
     Attributes:
         table: a row a label; `table.cases` numbers `cases`.
-        segments: by case, the segment that the customer's twin was in.
     """
 
     cases: list[Case]
     table: Table
-    segments: list[str]
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -42,6 +40,13 @@ class Asked:
         """Where the rows of each case begin in the table, and where the last ends: int64 [cases + 1]."""
         return np.append(np.unique(self.table.cases, return_index=True)[1], len(self.table))
 
+    @cached_property
+    def segments(self) -> list[str]:
+        """By case, the segment that the customer's twin was in."""
+        assert self.table.segments is not None, "tables that a workshop builds have them"
+        found: list[str] = self.table.segments[self.starts[:-1]].tolist()
+        return found
+
     def where(self, keep: np.ndarray) -> "Asked":
         """The cases where the mask [cases] is true."""
         numbers = np.flatnonzero(keep)
@@ -50,7 +55,6 @@ class Asked:
         return Asked(
             [self.cases[i] for i in numbers.tolist()],
             replace(table, cases=renumbered),
-            [self.segments[i] for i in numbers.tolist()],
         )
 
     @property
@@ -62,21 +66,17 @@ class Asked:
 class Examiner:
     """Puts cases to the twins of a workshop's history. Not thread-safe."""
 
-    def __init__(self, workshop: Workshop, definitions: Definitions | None = None) -> None:
-        """`definitions` of segments are the newest ones by default; `called` is what products are called, by sku."""
+    def __init__(self, workshop: Workshop) -> None:
+        """`called` is what products are called, by sku."""
         self._workshop = workshop
-        self._definitions = definitions or load_definitions()
+        self._definitions = load_definitions()
         self.called = CatalogueNames(workshop.products.catalogue)
         self._writer = ProfileWriter(workshop.products.currency)
 
     def ask(self, cases: Sequence[Case]) -> Asked:
         """Evidence and segments of cases of one kind, each as of its time."""
         ordered = sorted(cases, key=lambda case: case.as_of)
-        segments = [""] * len(ordered)
-        catalogue = self._workshop.products.catalogue
-        for i, twin in self._workshop.replay.twins(ordered):
-            segments[i] = segment_of(twin, ordered[i].as_of, self._definitions, catalogue)
-        return Asked(ordered, self._workshop.table(ordered, exact=True), segments)
+        return Asked(ordered, self._workshop.table(ordered, exact=True))
 
     def prompts(self, asked: Asked, buckets: Buckets) -> Iterator[tuple[int, list[Prompt]]]:
         """The prompts of each case, by its number, customer by customer: the very ones that serving would send."""

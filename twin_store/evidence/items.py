@@ -87,6 +87,7 @@ ENVIRONMENT_COLUMNS = 3
     I_BRAND_SHARE, I_BRAND_OF_SECTION, I_PRIVATE_OF_SECTION, I_OTHER_SINCE,
 ) = range(18)  # fmt: skip
 M_HOUR, M_WEEKDAY, M_STORE, M_STORE_LISTS, M_DISPLAY, M_MAILER, M_STORE_LINES = range(7)
+MOMENT_COLUMNS = 7
 ITEM, TYPE, SECTION = 0, LEVEL_COLUMNS, 2 * LEVEL_COLUMNS
 
 
@@ -136,8 +137,7 @@ def item_evidence(
         write_product(market, candidates[i], week, environment[i, E_PRICE], list_price, row[OF_PRODUCT:])
         row[OF_PRODUCT + P_OWN_BRAND] = private if private >= 0 else math.nan
         _write_item(history, cells, candidates[i], section, item_type, brand, row[OF_PRODUCT + P_PRICE], row)
-        row[OF_MOMENT : OF_MOMENT + M_STORE_LISTS] = moment[:M_STORE_LISTS]
-        row[OF_MOMENT + M_STORE_LINES] = moment[M_STORE_LISTS]
+        row[OF_MOMENT : OF_MOMENT + MOMENT_COLUMNS] = moment
         if store != 0:
             row[OF_MOMENT + M_STORE_LISTS] = _lists(market, candidates[i], store, week)
         row[OF_MOMENT + M_DISPLAY] = environment[i, E_DISPLAY]
@@ -149,11 +149,10 @@ def item_evidence(
         if own != ABSENT:
             affinity[A_HISTORY] = history_affinity(history, skus, own)
             affinity[A_TASTE] = np.dot(taste, skus.vectors[own])
+            affinity[A_TASTE_LIFT] = affinity[A_TASTE] / math.sqrt(skus.facts[own, BUYERS] + BUYERS_PRIOR)
         if own_type != ABSENT:
             affinity[A_HISTORY_TYPE] = type_affinity(types, own_type, type_weights)
             affinity[A_TYPE_TASTE] = np.dot(type_taste, types.vectors[own_type])
-        if own != ABSENT:
-            affinity[A_TASTE_LIFT] = affinity[A_TASTE] / math.sqrt(skus.facts[own, BUYERS] + BUYERS_PRIOR)
         write_usage(skus, types, own, own_type, as_of, affinity)
         if store != 0:
             affinity[A_STORE] = store_lift(stores, candidates[i], store)
@@ -299,8 +298,8 @@ def _write_paid(cells: np.ndarray, start: int, end: int, price: float, out: np.n
 
 @njit(cache=True, nogil=True)
 def _read_moment(visits: np.ndarray, head: np.ndarray, as_of: int, visit: int, first_day: int) -> np.ndarray:
-    """Shares of her receipts at this hour, on this weekday, in this store; her lines a receipt there."""
-    out = np.full(4, math.nan)
+    """What is hers of the moment's numbers: shares of her receipts then and there, her lines a receipt there."""
+    out = np.full(MOMENT_COLUMNS, math.nan)
     receipts = head[H_RECEIPTS]
     if receipts <= 0:
         return out
@@ -323,7 +322,7 @@ def _read_moment(visits: np.ndarray, head: np.ndarray, as_of: int, visit: int, f
         if everywhere > 0:
             out[M_STORE] = here / everywhere
         if here > 0:
-            out[M_STORE_LISTS] = lines / here
+            out[M_STORE_LINES] = lines / here
     return out
 
 

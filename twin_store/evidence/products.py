@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from twin_store.affinity import ALL_BASKETS, BASKETS, EVERYTHING, AffinityTables, StoreTables
-from twin_store.key_index import ABSENT, find
+from twin_store.key_index import ABSENT, find, find_ordered
 from twin_store.market import (
     MARKET_WEEKS,
     W_DEAL_LINES,
@@ -126,6 +126,5 @@ def store_lift(stores: StoreTables, what: int, store: int) -> float:
 
 @njit(cache=True, nogil=True)
 def _sold(stores: StoreTables, what: int, store: int) -> float:
-    key = listing_key_compiled(what, store)
-    at = np.searchsorted(stores.pairs, key)
-    return float(stores.lines[at]) if at < stores.pairs.shape[0] and stores.pairs[at] == key else 0.0
+    at = find_ordered(stores.pairs, listing_key_compiled(what, store))
+    return float(stores.lines[at]) if at != ABSENT else 0.0

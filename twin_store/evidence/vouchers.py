@@ -31,6 +31,7 @@ from twin_store.evidence.history import (
 )
 from twin_store.evidence.levels import mark_run
 from twin_store.evidence.names import VOUCHER_EVIDENCE
+from twin_store.key_index import ABSENT, find_ordered
 
 VOUCHER_COLUMNS = len(VOUCHER_EVIDENCE)
 
@@ -107,13 +108,15 @@ def _write_covered(
         if bought <= 0:
             continue
         everything += bought
-        of_type = _place(covered_types, history.run_types[r]) if history.run_types[r] != UNKNOWN else -1
-        if of_type >= 0:
+        of_type = (
+            find_ordered(covered_types, history.run_types[r]) if history.run_types[r] != UNKNOWN else ABSENT
+        )
+        if of_type != ABSENT:
             types[of_type] = True
             of_types += bought
             kinds_of_types += 1
             coupons_of_types += _coupon_lines(history, cells, r)
-        if _place(covered, history.run_skus[r]) >= 0:
+        if find_ordered(covered, history.run_skus[r]) != ABSENT:
             known += 1
             lines += bought
             deals += history.runs[r, RUN_DEALS]
@@ -190,10 +193,3 @@ def _days_since(history: History, marks: np.ndarray) -> float:
         if marks[i]:
             return float(WINDOW_DAYS - history.days[i])
     return math.nan
-
-
-@njit(cache=True, nogil=True)
-def _place(ordered: np.ndarray, key: int) -> int:
-    """Where the key stands, -1 if it does not."""
-    at = np.searchsorted(ordered, key)
-    return int(at) if at < ordered.shape[0] and ordered[at] == key else -1

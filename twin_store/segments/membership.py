@@ -31,9 +31,8 @@ from twin_store.segments.definitions import Definitions, Rules
 from twin_store.segments.numbers import N_TENURE, NEEDS_CATALOGUE, end_of, last_period, numbers_at
 
 NOWHERE = -1  # before the first step of a fold
-_NO_PRODUCTS = CatalogueTables(
-    *(table[:0] for table in Catalogue().tables())
-)  # nothing is looked up in these
+# Without a row, so that nothing is looked up in them.
+_NO_PRODUCTS = CatalogueTables(*(table[:0] for table in Catalogue().tables()))
 
 
 class Move(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Self, get_args
 import numpy as np
 
 from trainer.calibration import Curve, Temperature
+from trainer.newton import log_odds
 from twin_store.messages.decisions import QuestionKind
 from twin_store.prompts import Buckets, BucketsError
 
@@ -22,7 +23,7 @@ FORMAT = 1
 OPTIONS: tuple[QuestionKind, ...] = ("basket_completion", "trip_choice", "survey")  # one of them is true
 IN_WORDS: tuple[QuestionKind, ...] = ("survey", "review")  # no numbers answer these
 NO_BUCKETS = Buckets({})  # only numbers that are yes or no are told
-_LEAST = 1e-12  # of a probability that becomes a score: a model may be so sure that the other side underflows
+LEAST = 1e-12  # of a probability that becomes a score: a model may be so sure that the other side underflows
 _TYPES: dict[str, type[Curve] | type[Temperature]] = {"curve": Curve, "temperature": Temperature}
 
 
@@ -104,10 +105,11 @@ def calibrated(
     fitted = calibration.get(kind)
     if fitted is None or not raw:
         return list(raw)
-    said = np.clip(np.asarray(raw, dtype=np.float64), _LEAST, 1 - _LEAST)
+    said = np.asarray(raw, dtype=np.float64)
     if isinstance(fitted, Temperature):
-        return [float(p) for p in fitted.apply(np.log(said), np.zeros(len(said), dtype=np.int64))]
-    return [float(p) for p in fitted.apply(np.log(said) - np.log1p(-said))]
+        scores = np.log(np.clip(said, LEAST, 1 - LEAST))
+        return [float(p) for p in fitted.apply(scores, np.zeros(len(said), dtype=np.int64))]
+    return [float(p) for p in fitted.apply(log_odds(said, LEAST))]
 
 
 def calibration_to_json(calibration: Mapping[QuestionKind, Curve | Temperature]) -> bytes:

@@ -59,11 +59,6 @@ class Baskets:
         low, high = int(self._starts[first]), int(self._starts[first + count])
         return Held(self._items[low:high], first + count - 1 - self._basket_of[low:high], count)
 
-    def before(self, customer_id: str, as_of: int) -> list[np.ndarray]:
-        """The same as a list, oldest first: product numbers, each once a basket."""
-        found = self.held(customer_id, as_of)
-        return np.split(found.items, np.flatnonzero(np.diff(found.ages)) + 1) if found.baskets else []
-
     def counts_before(self, as_of: int) -> np.ndarray:
         """In how many baskets each product had been: float [products]."""
         end = int(np.searchsorted(self._trips.seconds, as_of, side="right"))
